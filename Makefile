@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+# Builds, tests and installs the era tools and libera. `make help` lists the targets.
+#
+# Every tools/era_*.c is a command; the other tools/*.c are there for all commands. era/*.c and
+# persistent-data/*.c are the library. Includes are written from the project's root.
+
+VERSION = 1.0.0
+
+# To be set on the command line.
+CFLAGS   ?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS  ?=
+WERROR   ?= -Werror
+SANITIZE ?=
+ISAL     ?= yes
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+PKG_CONFIG ?= pkg-config
+
+sbindir = $(PREFIX)/sbin
+libdir = $(PREFIX)/lib
+includedir = $(PREFIX)/include
+datadir = $(PREFIX)/share
+mandir = $(datadir)/man
+bashcompdir = $(datadir)/bash-completion/completions
+
+# --- what there is ---
+
+COMMANDS := $(patsubst tools/%.c,%,$(sort $(wildcard tools/era_*.c)))
+TOOL_OBJ := $(patsubst %.c,build/obj/%.o,$(filter-out tools/era_%.c,$(sort $(wildcard tools/*.c))))
+LIB_OBJ  := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard era/*.c persistent-data/*.c)))
+TESTS    := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
+SUPPORT_OBJ := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard tests/support/*.c)))
+MAN8 := $(sort $(wildcard man8/*.8))
+MAN3 := $(sort $(wildcard man3/*.3))
+PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
+
+BIN = $(COMMANDS:%=build/bin/%)
+LIB = build/lib/libera.a
+TOOL_LIB = build/obj/tools.a
+SCHEMA = build/share/era/era.rng
+
+# --- libraries ---
+
+package = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
+
+EXPAT_CFLAGS := $(call package,--cflags,expat)
+EXPAT_LIBS   := $(call package,--libs,expat)
+XML2_CFLAGS  := $(call package,--cflags,libxml-2.0)
+XML2_LIBS    := $(call package,--libs,libxml-2.0)
+
+# ISA-L computes checksums faster. It is linked statically where that is possible.
+ifeq ($(ISAL),yes)
+ifneq ($(call package,--modversion,libisal),)
+ISAL_CFLAGS := -DHAVE_ISAL $(call package,--cflags,libisal)
+ISAL_LIBS   := $(call package,--libs-only-L,libisal) \
+	$(if $(filter /%,$(shell $(CC) -print-file-name=libisal.a)),-l:libisal.a,-lisal)
+endif
+endif
+
+# --- flags ---
+
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
+
+ifneq ($(SANITIZE),)
+HARDENING = -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+else
+# Fortified functions need the optimiser.
+HARDENING = -fstack-protector-strong \
+	$(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif
+
+ALL_CFLAGS = -std=gnu11 -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread $(WARNINGS) $(HARDENING) \
+	$(EXPAT_CFLAGS) $(ISAL_CFLAGS) $(MORE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pthread -Wl,--as-needed $(HARDENING) $(CFLAGS) $(LDFLAGS)
+LIBS = $(EXPAT_LIBS) $(ISAL_LIBS) $(MORE_LIBS)
+
+# Only these see more than the rest does.
+build/obj/tools/cli.o: private MORE_CFLAGS = -DERA_VERSION='"$(VERSION)"'
+build/obj/tools/schema.o: private MORE_CFLAGS = $(XML2_CFLAGS)
+build/bin/era_restore: private MORE_LIBS = $(XML2_LIBS)
+# Criterion's macros convert signs on their own account.
+build/obj/tests/%.o: private MORE_CFLAGS = -Wno-conversion -Wno-sign-conversion $(XML2_CFLAGS)
+build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
+
+# --- building ---
+
+.PHONY: all tests help FORCE
+.DELETE_ON_ERROR:
+.PRECIOUS: build/obj/%.o
+
+all: $(BIN) $(LIB) $(SCHEMA)
+
+tests: $(TESTS:%=build/tests/%)
+
+help:
+	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
+	@echo 'check      run all tests; installs the Debian packages they need, if run by root'
+	@echo 'demo       show the commands at work on metadata that a kernel wrote'
+	@echo 'install    into PREFIX ($(PREFIX)), below DESTDIR; uninstall takes it away again'
+	@echo 'lint       style, cppcheck, manual pages, scripts'
+	@echo 'format     bring the sources into the style that lint asks for'
+	@echo 'valgrind   the commands under valgrind'
+	@echo 'clean      remove build/'
+	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS WERROR= SANITIZE=address,undefined ISAL=no'
+
+# All that a built file depends on besides its sources; changes only if one of them does.
+define SETTINGS
+$(CC) $(ALL_CFLAGS)
+$(ALL_LDFLAGS) $(LIBS) $(XML2_CFLAGS) $(XML2_LIBS)
+$(VERSION) $(LIB_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ)
+endef
+export SETTINGS
+
+build/settings: FORCE
+	@mkdir -p build
+	@$(PKG_CONFIG) --exists expat libxml-2.0 || \
+		{ echo 'The development files of expat and libxml2 are missing: run tests/need build' >&2; exit 1; }
+	@printf '%s\n' "$$SETTINGS" | cmp -s - $@ || printf '%s\n' "$$SETTINGS" > $@
+
+build/obj/%.o: %.c build/settings
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+$(TOOL_LIB): $(TOOL_OBJ)
+$(LIB) $(TOOL_LIB): build/settings
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $(filter %.o,$^)
+
+build/bin/%: build/obj/tools/%.o $(TOOL_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+build/tests/%: build/obj/tests/%.o $(SUPPORT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+# Commands look for the schema at ../share/era, seen from where they are.
+$(SCHEMA): era/era.rng
+	@mkdir -p $(@D)
+	cp $< $@
+
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d)
+
+# --- testing ---
+# The packages may be installed only now, so that what depends on them is made by a second make.
+
+.PHONY: check demo valgrind lint format
+check:
+	@tests/need build test
+	@$(MAKE) --no-print-directory all tests
+	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' ERA_SANITIZED='$(if $(SANITIZE),1)' \
+		tests/run-all $(TESTS:%=build/tests/%)
+
+demo:
+	@tests/need build
+	@$(MAKE) --no-print-directory -s all
+	@tests/demo.sh
+
+valgrind:
+	@tests/need build valgrind
+	@$(MAKE) --no-print-directory SANITIZE= all
+	@tests/run-valgrind
+
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch])
+SCRIPTS = $(wildcard .ci/run tests/need tests/run-* tests/*.sh completions/*)
+
+lint:
+	@tests/need build test lint
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 -I. -j2 \
+		-D__GNUC__ $(ISAL_CFLAGS) era persistent-data tools
+	for page in $(MAN8) $(MAN3); do mandoc -T lint -W warning $$page || exit 1; done
+	shellcheck $(SCRIPTS)
+	xmllint --noout era/era.rng
+
+format:
+	@tests/need lint
+	clang-format -i $(C_FILES)
+
+# --- installing ---
+
+.PHONY: install uninstall clean
+installed = $(addprefix $(DESTDIR), $(COMMANDS:%=$(sbindir)/%) $(libdir)/libera.a \
+	$(libdir)/pkgconfig/libera.pc $(PUBLIC_HEADERS:%=$(includedir)/libera/%) \
+	$(datadir)/era/era.rng $(MAN8:%=$(mandir)/%) $(MAN3:%=$(mandir)/%) \
+	$(COMMANDS:%=$(bashcompdir)/%))
+
+build/libera.pc: libera.pc.in Makefile FORCE
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@ISAL_LIBS@|$(strip $(ISAL_LIBS))|' \
+		-e 's|@EXPAT_LIBS@|$(strip $(EXPAT_LIBS))|' $< > $@
+
+install: all build/libera.pc
+	install -d $(sort $(dir $(installed)))
+	install -m 755 $(BIN) $(DESTDIR)$(sbindir)
+	install -m 644 $(LIB) $(DESTDIR)$(libdir)
+	install -m 644 build/libera.pc $(DESTDIR)$(libdir)/pkgconfig
+	for header in $(PUBLIC_HEADERS); do \
+		install -m 644 $$header $(DESTDIR)$(includedir)/libera/$$header || exit 1; done
+	install -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/era
+	for page in $(MAN8) $(MAN3); do \
+		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
+	for command in $(COMMANDS); do \
+		install -m 644 completions/era_tools $(DESTDIR)$(bashcompdir)/$$command || exit 1; done
+
+uninstall:
+	rm -f $(installed)
+	-rmdir $(DESTDIR)$(includedir)/libera/* $(DESTDIR)$(includedir)/libera $(DESTDIR)$(datadir)/era
+
+clean:
+	rm -rf build

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Metadata that has been opened: a device's own, or the metadata snapshot that it holds.
+ *
+ * In a snapshot's superblock the current writeset and the space map must not be followed: their
+ * blocks are not held for it and may be something else by now. Nothing is lost by that, since taking
+ * a snapshot begins a new era first. The kernel tells of this nowhere but in what its
+ * metadata_take_snap() takes references on (drivers/md/dm-era-target.c).
+ */
+#ifndef ERA_METADATA_H
+#define ERA_METADATA_H
+
+#include "era/superblock.h"
+#include "persistent-data/block_reader.h"
+#include "persistent-data/report.h"
+
+struct metadata {
+	struct block_io *io;
+	bool snapshot;		      /* a metadata snapshot was opened */
+	struct superblock superblock; /* the one in use */
+	struct superblock live;	      /* that of block 0 */
+	struct ref_counts refs;
+	struct block_reader reader;	   /* for trees */
+	struct block_reader bitset_reader; /* for bitsets, while the writeset tree is walked */
+};
+
+/*
+ * io stays the caller's and must outlive the result. What is wrong is reported. PD_ERR_USAGE: a
+ * snapshot was asked for where none is held.
+ */
+int metadata_open(struct block_io *io, bool snapshot, const struct report *report,
+		  struct metadata **result);
+void metadata_close(struct metadata *metadata);
+
+/*
+ * To be called when all has been read: PD_ERR_BUSY if the snapshot that was opened is not held any
+ * longer, which makes worthless whatever was read from it. 0 where no snapshot was opened.
+ */
+int metadata_still_held(struct metadata *metadata, const struct report *report);
+
+/* Reads the superblock of the snapshot that the live one names; not 0: damage tells why. */
+int metadata_read_snapshot(struct block_io *io, const struct superblock *live,
+			   struct superblock *snapshot, struct damage *damage);
+
+#endif

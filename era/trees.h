@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Walks all that a superblock names, apart from the space map: the writeset tree with its bitsets,
+ * the current writeset, the era array; checks every value, hands what is sound to a sink and tells of
+ * what is not. Reading, checking and salvaging metadata differ only in what they do about damage.
+ */
+#ifndef ERA_TREES_H
+#define ERA_TREES_H
+
+#include "era/finding.h"
+#include "era/metadata.h"
+#include "era/stream.h"
+
+#define WRITESET_VALUE_SIZE 12 /* of the writeset tree: le32 nr_bits, le64 root of the bitset */
+
+struct trees_visitor {
+	struct sink *sink; /* NULL: nobody wants the data, only the damage */
+	void *context;
+	/*
+	 * Is told of each damage; 0: go on, anything else ends the walk. After a damage the sink
+	 * still gets all that is sound, with gaps where something was lost.
+	 */
+	int (*finding)(void *context, const struct finding *finding);
+};
+
+/*
+ * The trees of a superblock, which is the live one or, if snapshot, that of the metadata snapshot.
+ * All references are counted in metadata->refs, in a pass of their own (see ref_counts.h). 0, what the visitor or the
+ * sink returned, or PD_ERR_NO_MEMORY.
+ */
+int trees_walk(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
+	       const struct trees_visitor *visitor);
+
+#endif

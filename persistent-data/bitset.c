@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Walks bitsets. */
+#include "persistent-data/bitset.h"
+#include "persistent-data/error.h"
+#include "persistent-data/le.h"
+
+#define WORDS_PER_BLOCK ((METADATA_BLOCK_SIZE - ARRAY_VALUES) / sizeof(uint64_t))
+
+struct walk {
+	const struct bitset *bitset;
+	const struct bitset_visitor *visitor;
+	uint64_t words[WORDS_PER_BLOCK];
+};
+
+static int clear_past_end(struct walk *walk, uint64_t *last, uint64_t block)
+{
+	uint64_t nr_bits = walk->bitset->nr_bits;
+	uint64_t mask = bitset_last_mask(nr_bits);
+	struct damage damage = {.block = block,
+				.what = "bits are set past the end",
+				.error = PD_ERR_CORRUPT,
+				.begin = nr_bits,
+				.end = nr_bits};
+
+	if (!(*last & ~mask))
+		return PD_OK;
+	*last &= mask;
+	return walk->visitor->damage(walk->visitor->context, &damage);
+}
+
+static int walk_words(void *context, uint64_t first, unsigned n, const uint8_t *values,
+		      uint64_t block)
+{
+	struct walk *walk = context;
+	int r = PD_OK;
+
+	get_le64_array(walk->words, values, n);
+	if (first + n == bitset_nr_words(walk->bitset->nr_bits))
+		r = clear_past_end(walk, &walk->words[n - 1], block);
+	return r ? r : walk->visitor->words(walk->visitor->context, first, n, walk->words);
+}
+
+static uint64_t first_bit(const struct walk *walk, uint64_t word)
+{
+	uint64_t bit = word * BITSET_WORD_BITS;
+
+	return bit < walk->bitset->nr_bits ? bit : walk->bitset->nr_bits;
+}
+
+static int words_lost(void *context, const struct damage *damage)
+{
+	struct walk *walk = context;
+	struct damage bits = *damage;
+
+	bits.begin = first_bit(walk, damage->begin);
+	bits.end = first_bit(walk, damage->end);
+	return walk->visitor->damage(walk->visitor->context, &bits);
+}
+
+int bitset_walk(struct block_reader *reader, const struct bitset *bitset,
+		const struct bitset_visitor *visitor)
+{
+	struct walk walk = {.bitset = bitset, .visitor = visitor};
+	struct array array = {bitset->root, sizeof(uint64_t), bitset_nr_words(bitset->nr_bits),
+			      bitset->parent_shared};
+	struct array_visitor entries = {&walk, walk_words, words_lost};
+
+	return array_walk(reader, &array, &entries);
+}

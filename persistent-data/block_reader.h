@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads sets of blocks whose numbers are known, in large runs, and hands them on verified.
+ *
+ * A batch holds one set at a time. The numbers may come in any order: they are sorted and read in as
+ * few runs as they form, and handed back in the order they were asked for. Verification is left to
+ * block_batch_get(), right before a block is used, when it comes into the cache anyway.
+ */
+#ifndef PERSISTENT_DATA_BLOCK_READER_H
+#define PERSISTENT_DATA_BLOCK_READER_H
+
+#include "persistent-data/block_io.h"
+#include "persistent-data/checksum.h"
+#include "persistent-data/damage.h"
+#include "persistent-data/ref_counts.h"
+
+/* Levels of btree nodes that a walk goes down: more than any tree that fits a device has. */
+#define BTREE_MAX_DEPTH 12
+
+struct block_batch {
+	unsigned capacity; /* blocks */
+	unsigned nr;
+	uint8_t *buffer;
+	struct batch_slot *slots; /* one for each block asked for, in that order */
+	struct batch_slot **sorted;
+};
+
+/*
+ * What one walk at a time needs. A walk within a walk (a writeset's bitset, met in the writeset
+ * tree) needs a reader of its own; both count in the same place.
+ */
+struct block_reader {
+	struct block_io *io;
+	struct ref_counts *refs;		   /* counts all that the walks meet */
+	struct block_batch data;		   /* array blocks */
+	struct block_batch nodes[BTREE_MAX_DEPTH]; /* btree nodes of a level */
+};
+
+/* io and refs stay the caller's. Buffers are made when first needed. */
+void block_reader_init(struct block_reader *reader, struct block_io *io, struct ref_counts *refs);
+void block_reader_destroy(struct block_reader *reader);
+
+/* The batch for btree nodes at a depth below BTREE_MAX_DEPTH, that for data; NULL: out of memory. */
+struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned depth);
+struct block_batch *block_reader_data(struct block_reader *reader);
+
+/*
+ * Notes a reference to each of n blocks (see ref_counts_add) and reads those that were not met in
+ * this pass before; n is at most the batch's capacity. Nothing is an error yet: what could not be
+ * read, lies outside the device or is used twice shows when that block is asked for.
+ */
+void block_batch_read(struct block_reader *reader, struct block_batch *batch,
+		      const uint64_t *blocks, unsigned n, bool parent_shared);
+
+/*
+ * Block i of the set that was read last, verified; good until the next read into the same batch.
+ * NULL: damage tells why, all but what is lost. *shared: what the block points to has been counted in
+ * an earlier pass.
+ */
+const uint8_t *block_batch_get(const struct block_batch *batch, unsigned i, enum block_type type,
+			       bool *shared, struct damage *damage);
+
+#endif

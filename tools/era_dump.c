@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* era_dump: prints metadata as XML. */
+#include "era/logical.h"
+#include "era/metadata.h"
+#include "era/read.h"
+#include "era/xml_write.h"
+#include "persistent-data/error.h"
+#include "tools/cli.h"
+#include "tools/output.h"
+
+#include <stdlib.h>
+
+static const char usage[] =
+	"Usage: era_dump [options] {device|file}\n"
+	"Prints the metadata of a device-mapper era target as XML.\n"
+	"\n"
+	"  -o, --output FILE        write to FILE rather than to standard output\n"
+	"      --logical            fold all writesets into the era array\n"
+	"      --metadata-snapshot  dump the held metadata snapshot of a live device\n"
+	"      --compact            print writesets as runs of marked blocks\n"
+	"  -h, --help               print this help\n"
+	"  -V, --version            print the version\n"
+	"\n"
+	"Exit status: 0 if all was dumped, 1 otherwise.\n";
+
+struct options {
+	const char *output;
+	bool logical, snapshot, compact;
+};
+
+enum { OPT_LOGICAL = CLI_LONG_OPTION, OPT_SNAPSHOT, OPT_COMPACT };
+
+static const struct option long_options[] = {
+	{"output", required_argument, NULL, 'o'},
+	{"logical", no_argument, NULL, OPT_LOGICAL},
+	{"metadata-snapshot", no_argument, NULL, OPT_SNAPSHOT},
+	{"compact", no_argument, NULL, OPT_COMPACT},
+	CLI_COMMON_OPTIONS,
+	{NULL, 0, NULL, 0},
+};
+
+static int dump_to(struct metadata *metadata, struct sink *xml, bool logical,
+		   const struct report *report)
+{
+	struct sink *folded = NULL;
+	int r = PD_OK;
+
+	if (logical)
+		r = logical_open(xml, &folded);
+	if (!r)
+		r = metadata_read(metadata, logical ? folded : xml, report);
+	logical_close(folded);
+	return r;
+}
+
+static int dump(struct metadata *metadata, const struct text_output *output,
+		const struct options *options, const struct report *report)
+{
+	struct sink *xml = NULL;
+	int r = xml_write_open(output, options->compact, report, &xml);
+
+	if (!r)
+		r = dump_to(metadata, xml, options->logical, report);
+	else
+		report_message(report, "%s", pd_error_text(r));
+	xml_write_close(xml);
+	return r;
+}
+
+static int dump_metadata(const struct cli *cli, struct cli_device *device,
+			 const struct options *options, const struct stat *input)
+{
+	struct metadata *metadata = NULL;
+	struct output output;
+	int r = metadata_open(device->io, options->snapshot, &cli->report, &metadata);
+
+	if (r)
+		return EXIT_FAILURE;
+	device->progress.total = metadata->live.space_map.nr_allocated * METADATA_BLOCK_SIZE;
+	if (!output_open(&output, cli, options->output, input)) {
+		metadata_close(metadata);
+		return EXIT_FAILURE;
+	}
+	r = dump(metadata, &output.text, options, &cli->report);
+	metadata_close(metadata);
+	return r ? output_abort(&output) : output_commit(&output);
+}
+
+static int dump_file(struct cli *cli, const char *path, const struct options *options)
+{
+	struct cli_device device;
+	int status = EXIT_FAILURE;
+
+	if (cli_device_open(cli, &device, path, options->snapshot ? CLI_READ_LIVE : CLI_READ))
+		status = dump_metadata(cli, &device, options, &device.st);
+	cli_device_close(cli, &device);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.output = NULL};
+	struct cli cli;
+	const char *path;
+	int c;
+
+	cli_init(&cli, "era_dump", usage);
+	while ((c = getopt_long(argc, argv, "o:hV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			options.output = optarg;
+			break;
+		case OPT_LOGICAL:
+			options.logical = true;
+			break;
+		case OPT_SNAPSHOT:
+			options.snapshot = true;
+			break;
+		case OPT_COMPACT:
+			options.compact = true;
+			break;
+		default:
+			return cli_common_option(&cli, c);
+		}
+	}
+	path = cli_operand(&cli, argc, argv, "metadata device or file");
+	return path ? dump_file(&cli, path, &options) : EXIT_FAILURE;
+}

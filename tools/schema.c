@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Validates XML against the schema, streaming, through libxml2. */
+#include "tools/schema.h"
+
+#include <libgen.h>
+#include <libxml/relaxng.h>
+#include <libxml/xmlreader.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* From the directory of the commands, both where they are built and where they are installed. */
+#define SCHEMA "../share/era/era.rng"
+
+static bool find_schema(char path[PATH_MAX])
+{
+	char self[PATH_MAX - sizeof(SCHEMA) - 1];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return false;
+	self[n] = '\0';
+	snprintf(path, PATH_MAX, "%s/%s", dirname(self), SCHEMA);
+	return true;
+}
+
+/* libxml2's messages end with a newline, and can be several for one mistake: one is enough. */
+struct complaint {
+	const struct cli *cli;
+	bool made;
+};
+
+static void complain(void *context, xmlErrorPtr error)
+{
+	struct complaint *complaint = context;
+	int length = error->message ? (int)strcspn(error->message, "\n") : 0;
+
+	if (complaint->made)
+		return;
+	complaint->made = true;
+	cli_fail(complaint->cli, "line %d: not valid by the schema: %.*s", error->line, length,
+		 length ? error->message : "");
+}
+
+static bool read_all(struct complaint *complaint, xmlTextReaderPtr reader)
+{
+	int r;
+
+	do
+		r = xmlTextReaderRead(reader);
+	while (r == 1 && !complaint->made);
+	if (r == 0 && xmlTextReaderIsValid(reader) == 1)
+		return true;
+	if (!complaint->made)
+		cli_fail(complaint->cli, "not valid by the schema");
+	return false;
+}
+
+static bool validate(const struct cli *cli, xmlRelaxNGPtr schema, int fd)
+{
+	struct complaint complaint = {cli, false};
+	xmlTextReaderPtr reader = xmlReaderForFd(fd, NULL, NULL, XML_PARSE_NONET);
+	bool valid = false;
+
+	if (!reader)
+		return cli_fail(cli, "out of memory") != 1;
+	xmlTextReaderSetStructuredErrorHandler(reader, (xmlStructuredErrorFunc)complain,
+					       &complaint);
+	if (!xmlTextReaderRelaxNGSetSchema(reader, schema))
+		valid = read_all(&complaint, reader);
+	xmlFreeTextReader(reader);
+	return valid;
+}
+
+bool schema_validate(const struct cli *cli, int fd)
+{
+	char path[PATH_MAX];
+	xmlRelaxNGParserCtxtPtr parser = find_schema(path) ? xmlRelaxNGNewParserCtxt(path) : NULL;
+	xmlRelaxNGPtr schema = parser ? xmlRelaxNGParse(parser) : NULL;
+	bool valid = false;
+
+	if (schema)
+		valid = validate(cli, schema, fd);
+	else
+		cli_fail(cli, "the schema %s cannot be read", path);
+	xmlRelaxNGFree(schema);
+	xmlRelaxNGFreeParserCtxt(parser);
+	xmlCleanupParser();
+	return valid;
+}
