@@ -7,7 +7,7 @@
 VERSION = 1.0.0
 
 # To be set on the command line.
-CFLAGS   ?= -O2 -g
+CFLAGS   ?= -O3 -g
 CPPFLAGS ?=
 LDFLAGS  ?=
 WERROR   ?= -Werror
@@ -16,6 +16,10 @@ ISAL     ?= yes
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 PKG_CONFIG ?= pkg-config
+
+# make V=1 shows the compiler's command lines.
+Q = $(if $(V),,@)
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),@:,@echo '  $(1)')
 
 sbindir = $(PREFIX)/sbin
 libdir = $(PREFIX)/lib
@@ -32,7 +36,6 @@ LIB_OBJ  := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard era/*.c persistent-da
 TESTS    := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 SUPPORT_OBJ := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard tests/support/*.c)))
 MAN8 := $(sort $(wildcard man8/*.8))
-MAN3 := $(sort $(wildcard man3/*.3))
 PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
 
 BIN = $(COMMANDS:%=build/bin/%)
@@ -102,7 +105,7 @@ help:
 	@echo 'format     bring the sources into the style that lint asks for'
 	@echo 'valgrind   the commands under valgrind'
 	@echo 'clean      remove build/'
-	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS WERROR= SANITIZE=address,undefined ISAL=no'
+	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS WERROR= SANITIZE=address,undefined ISAL=no V=1'
 
 # All that a built file depends on besides its sources; changes only if one of them does.
 define SETTINGS
@@ -120,61 +123,69 @@ build/settings: FORCE
 
 build/obj/%.o: %.c build/settings
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,compile $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 $(TOOL_LIB): $(TOOL_OBJ)
 $(LIB) $(TOOL_LIB): build/settings
 	@mkdir -p $(@D)
+	$(call say,archive $@)
 	@rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 build/bin/%: build/obj/tools/%.o $(TOOL_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 build/tests/%: build/obj/tests/%.o $(SUPPORT_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 # Commands look for the schema at ../share/era, seen from where they are.
 $(SCHEMA): era/era.rng
 	@mkdir -p $(@D)
-	cp $< $@
+	$(call say,copy $@)
+	$(Q)cp $< $@
 
 -include $(wildcard build/obj/*/*.d build/obj/*/*/*.d)
 
 # --- testing ---
-# The packages may be installed only now, so that what depends on them is made by a second make.
+# The packages may be installed only now, so that what depends on them is made by a second make, on
+# all processors if the first was not told otherwise.
+REMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: check demo valgrind lint format
 check:
 	@tests/need build test
-	@$(MAKE) --no-print-directory all tests
+	@$(REMAKE) all tests
 	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' ERA_SANITIZED='$(if $(SANITIZE),1)' \
 		tests/run-all $(TESTS:%=build/tests/%)
 
 demo:
 	@tests/need build
-	@$(MAKE) --no-print-directory -s all
+	@$(REMAKE) -s all
 	@tests/demo.sh
 
 valgrind:
 	@tests/need build valgrind
-	@$(MAKE) --no-print-directory SANITIZE= all
+	@$(REMAKE) SANITIZE= all
 	@tests/run-valgrind
 
 C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch])
-SCRIPTS = $(wildcard .ci/run tests/need tests/run-* tests/*.sh completions/*)
+SCRIPTS = $(wildcard .ci/run tests/need tests/run-* tests/*.sh tests/kernel/* completions/*)
 
 lint:
 	@tests/need build test lint
 	clang-format --dry-run -Werror $(C_FILES)
-	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
-		--inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 -I. -j2 \
-		-D__GNUC__ $(ISAL_CFLAGS) era persistent-data tools
-	for page in $(MAN8) $(MAN3); do mandoc -T lint -W warning $$page || exit 1; done
-	shellcheck $(SCRIPTS)
+	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 -j2 \
+		--enable=warning,style,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=variableScope \
+		-I. -D__GNUC__ $(ISAL_CFLAGS) era persistent-data tools
+	for page in $(MAN8); do mandoc -T lint -W warning $$page || exit 1; done
+	shellcheck -S warning -e SC1007,SC2187 $(SCRIPTS)
 	xmllint --noout era/era.rng
 
 format:
@@ -186,7 +197,7 @@ format:
 .PHONY: install uninstall clean
 installed = $(addprefix $(DESTDIR), $(COMMANDS:%=$(sbindir)/%) $(libdir)/libera.a \
 	$(libdir)/pkgconfig/libera.pc $(PUBLIC_HEADERS:%=$(includedir)/libera/%) \
-	$(datadir)/era/era.rng $(MAN8:%=$(mandir)/%) $(MAN3:%=$(mandir)/%) \
+	$(datadir)/era/era.rng $(MAN8:%=$(mandir)/%) \
 	$(COMMANDS:%=$(bashcompdir)/%))
 
 build/libera.pc: libera.pc.in Makefile FORCE
@@ -203,7 +214,7 @@ install: all build/libera.pc
 	for header in $(PUBLIC_HEADERS); do \
 		install -m 644 $$header $(DESTDIR)$(includedir)/libera/$$header || exit 1; done
 	install -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/era
-	for page in $(MAN8) $(MAN3); do \
+	for page in $(MAN8); do \
 		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
 	for command in $(COMMANDS); do \
 		install -m 644 completions/era_tools $(DESTDIR)$(bashcompdir)/$$command || exit 1; done

@@ -4,8 +4,10 @@
 #include "era/bitmap.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
+#include "persistent-data/le.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int changed_begin(struct sink *sink, const struct stream_info *info)
 {
@@ -48,16 +50,42 @@ static int changed_writeset_end(struct sink *sink)
 	return PD_OK;
 }
 
+/* One bit for each of 64 eras: whether it is `since` or later. */
+static uint64_t later_eras(const uint32_t *eras, uint32_t since)
+{
+	uint8_t later[64];
+	uint64_t bits = 0;
+
+	/* Flags first, which compilers make vector instructions of, then eight flags at a time. */
+	for (unsigned i = 0; i < 64; i++)
+		later[i] = eras[i] >= since;
+	for (unsigned i = 0; i < 64; i += 8)
+		bits |= (get_le64(later + i) * UINT64_C(0x0102040810204080) >> 56) << i;
+	return bits;
+}
+
+/* Sets bits from a block on; those that lie past the last word are zero. */
+static void set_bits(struct changed *changed, uint32_t block, uint64_t bits)
+{
+	uint64_t *word = &changed->words[block / 64];
+	unsigned shift = block % 64;
+
+	word[0] |= bits << shift;
+	if (shift && bits >> (64 - shift))
+		word[1] |= bits >> (64 - shift);
+}
+
 static int changed_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
 {
 	struct changed *changed = (struct changed *)sink;
+	uint32_t rest[64] = {0};
 
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t block = first_block + i;
-		uint64_t bit = eras[i] >= changed->since;
-
-		changed->words[block / 64] |= bit << (block % 64);
-	}
+	for (; n >= 64; n -= 64, eras += 64, first_block += 64)
+		set_bits(changed, first_block, later_eras(eras, changed->since));
+	if (!n)
+		return PD_OK;
+	memcpy(rest, eras, n * sizeof(*eras));
+	set_bits(changed, first_block, later_eras(rest, changed->since) & bitset_last_mask(n));
 	return PD_OK;
 }
 

@@ -99,16 +99,26 @@ static int check_bits(struct document *document, uint64_t begin, uint64_t end)
 	return PD_OK;
 }
 
+int document_bits(struct document *document, uint32_t first, uint64_t bits, unsigned n)
+{
+	unsigned shift = first % BITSET_WORD_BITS;
+	uint64_t word = first / BITSET_WORD_BITS;
+	int r = check_bits(document, first, (uint64_t)first + n);
+
+	if (r || !bits)
+		return r;
+	r = advance_words(document, word);
+	document->words[word % DOCUMENT_BATCH_WORDS] |= bits << shift;
+	if (r || shift + n <= BITSET_WORD_BITS)
+		return r;
+	r = advance_words(document, word + 1);
+	document->words[(word + 1) % DOCUMENT_BATCH_WORDS] |= bits >> (BITSET_WORD_BITS - shift);
+	return r;
+}
+
 int document_bit(struct document *document, uint32_t block, bool value)
 {
-	int r = check_bits(document, block, (uint64_t)block + 1);
-
-	if (r || !value)
-		return r;
-	r = advance_words(document, block / BITSET_WORD_BITS);
-	document->words[block / BITSET_WORD_BITS % DOCUMENT_BATCH_WORDS] |=
-		UINT64_C(1) << (block % BITSET_WORD_BITS);
-	return r;
+	return document_bits(document, block, value, 1);
 }
 
 int document_marked(struct document *document, uint32_t block_begin, uint32_t len)
@@ -173,24 +183,48 @@ static int advance_eras(struct document *document, uint64_t block)
 	return r;
 }
 
-int document_era(struct document *document, uint32_t block, uint32_t era)
+static int check_eras(struct document *document, uint32_t first, const uint32_t *eras, unsigned n)
 {
-	int r;
+	uint32_t highest = 0;
 
 	if (document->place != PLACE_ERA_ARRAY)
 		return refuse(document, "<era> does not belong here");
-	if (block >= document->info.nr_blocks)
+	if ((uint64_t)first + n > document->info.nr_blocks)
 		return refuse(document, "block is past the end of the device");
-	if (block < document->next)
-		return refuse(document, block + 1 == document->next
+	if (first < document->next)
+		return refuse(document, first + 1 == document->next
 						? "the same block again"
 						: "blocks do not ascend within the era array");
-	if (era > document->info.current_era)
+	for (unsigned i = 0; i < n; i++)
+		highest = eras[i] > highest ? eras[i] : highest;
+	if (highest > document->info.current_era)
 		return refuse(document, "era is past the current one");
-	document->next = (uint64_t)block + 1;
-	r = advance_eras(document, block);
-	document->eras[block % DOCUMENT_BATCH_ERAS] = era;
+	return PD_OK;
+}
+
+int document_eras(struct document *document, uint32_t first, const uint32_t *eras, unsigned n)
+{
+	int r = check_eras(document, first, eras, n);
+
+	if (r)
+		return r;
+	document->next = (uint64_t)first + n;
+	while (!r && n) {
+		unsigned at = first % DOCUMENT_BATCH_ERAS;
+		unsigned part = DOCUMENT_BATCH_ERAS - at < n ? DOCUMENT_BATCH_ERAS - at : n;
+
+		r = advance_eras(document, first);
+		memcpy(document->eras + at, eras, part * sizeof(*eras));
+		first += part;
+		eras += part;
+		n -= part;
+	}
 	return r;
+}
+
+int document_era(struct document *document, uint32_t block, uint32_t era)
+{
+	return document_eras(document, block, &era, 1);
 }
 
 int document_era_array_end(struct document *document)

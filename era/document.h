@@ -38,18 +38,22 @@ struct document {
 void document_init(struct document *document, struct sink *sink);
 
 /*
- * Each returns 0; PD_ERR_CORRUPT: the document must not say this here, see problem; or what the sink
- * returned.
+ * Each returns 0; PD_ERR_CORRUPT: the document must not say this here, see problem, and it is as if
+ * it had not; or what the sink returned.
  */
 int document_superblock(struct document *document, const struct stream_info *info);
 int document_superblock_end(struct document *document);
 int document_writeset(struct document *document, uint32_t era, uint32_t nr_bits);
 int document_writeset_end(struct document *document);
 int document_bit(struct document *document, uint32_t block, bool value);
+/* n bits at once, 64 at most, from block first on: bit i of bits is that of block first + i. */
+int document_bits(struct document *document, uint32_t first, uint64_t bits, unsigned n);
 int document_marked(struct document *document, uint32_t block_begin, uint32_t len);
 int document_era_array(struct document *document);
 int document_era_array_end(struct document *document);
 int document_era(struct document *document, uint32_t block, uint32_t era);
+/* n eras at once, from block first on; all of them are taken, or none. */
+int document_eras(struct document *document, uint32_t first, const uint32_t *eras, unsigned n);
 
 /* The document is over, and well-formed. */
 int document_end(struct document *document);

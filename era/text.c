@@ -9,7 +9,7 @@ int text_init(struct text *text, const struct text_output *output)
 {
 	text->output = *output;
 	text->error = PD_OK;
-	text->buffer = malloc(TEXT_BUFFER_SIZE);
+	text->buffer = malloc(TEXT_BUFFER_SIZE + PUT_SLACK);
 	text->end = text->buffer;
 	return text->buffer ? PD_OK : PD_ERR_NO_MEMORY;
 }
@@ -30,43 +30,47 @@ int text_flush(struct text *text)
 	return text->error;
 }
 
-char *put_decimal(char *to, uint32_t value)
+void ascending_set(struct ascending *ascending, uint32_t high)
 {
-	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-				    "25262728293031323334353637383940414243444546474849"
-				    "50515253545556575859606162636465666768697071727374"
-				    "75767778798081828384858687888990919293949596979899";
-	char digits[DECIMAL_MAX];
-	char *first = digits + DECIMAL_MAX;
+	char text[DECIMAL_MAX + PUT_SLACK];
 
-	while (value >= 100) {
-		first -= 2;
-		memcpy(first, pairs + value % 100 * 2, 2);
-		value /= 100;
-	}
-	if (value >= 10) {
-		first -= 2;
-		memcpy(first, pairs + value * 2, 2);
-	} else {
-		*--first = (char)('0' + value);
-	}
-	return put_string(to, first, (size_t)(digits + DECIMAL_MAX - first));
+	ascending->high = high;
+	ascending->nr_digits = (unsigned)(put_decimal(text, high) - text);
+	memcpy(ascending->digits, text, sizeof(ascending->digits));
 }
 
-void counter_set(struct counter *counter, uint32_t value)
+void numbered_set(struct numbered *line, const char *before, uint32_t number, const char *behind)
 {
-	counter->value = value;
-	counter->nr_digits = (unsigned)(put_decimal(counter->digits, value) - counter->digits);
+	char *p = put_string(line->text, before, strlen(before));
+
+	line->number_at = (unsigned)(p - line->text);
+	p = put_decimal(p, number);
+	line->last = (unsigned)(p - line->text) - 1;
+	line->digit = line->text[line->last];
+	p = put_string(p, behind, strlen(behind));
+	line->length = (unsigned)(p - line->text);
 }
 
-void counter_carry(struct counter *counter)
+/* All digits are nines: the number becomes longer by one, and begins with a one. */
+static void grow(struct numbered *line)
 {
-	unsigned i = counter->nr_digits;
+	char *number = line->text + line->number_at;
 
-	while (i && counter->digits[i - 1] == '9')
-		counter->digits[--i] = '0';
-	if (i)
-		counter->digits[i - 1]++;
+	memmove(number + 1, number, line->length - line->number_at);
+	*number = '1';
+	line->length++;
+	line->last++;
+}
+
+void numbered_carry(struct numbered *line)
+{
+	unsigned i = line->last;
+
+	line->text[i] = line->digit = '0';
+	while (i > line->number_at && line->text[i - 1] == '9')
+		line->text[--i] = '0';
+	if (i > line->number_at)
+		line->text[i - 1]++;
 	else
-		counter_set(counter, counter->value);
+		grow(line);
 }

@@ -2,19 +2,23 @@
 /*
  * Text on its way out: a large buffer that is written whenever it is full, and decimal numbers.
  *
- * Writers ask for room for a whole line, fill it through a pointer, and say where they stopped. An
- * error of writing sticks: text_error() tells, and what comes after it goes nowhere.
+ * Writers ask for room, fill it through a pointer, and say where they stopped. What puts something
+ * into the room may write more bytes than it returns, PUT_SLACK at most, so that it needs no branches
+ * for short pieces; the room has them to spare. An error of writing sticks: text_error() tells, and
+ * what comes after it goes nowhere.
  */
 #ifndef ERA_TEXT_H
 #define ERA_TEXT_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define TEXT_BUFFER_SIZE (256 * 1024)
-#define TEXT_LINE_MAX 512 /* the most that may be asked for at once */
-#define DECIMAL_MAX 10	  /* digits of the largest 32-bit number */
+#define TEXT_ROOM_MAX (64 * 1024) /* the most that may be asked for at once */
+#define PUT_SLACK 64
+#define DECIMAL_MAX 10 /* digits of the largest 32-bit number */
 
 /* Where text goes: writes all of it, or returns an error. */
 struct text_output {
@@ -41,10 +45,10 @@ static inline int text_error(const struct text *text)
 	return text->error;
 }
 
-/* Room for TEXT_LINE_MAX bytes, which need not all be used. */
-static inline char *text_room(struct text *text)
+/* Room for so many bytes, and for slack behind them. */
+static inline char *text_room(struct text *text, size_t size)
 {
-	if ((size_t)(text->end - text->buffer) > TEXT_BUFFER_SIZE - TEXT_LINE_MAX)
+	if ((size_t)(text->end - text->buffer) > TEXT_BUFFER_SIZE - size)
 		text_flush(text);
 	return text->end;
 }
@@ -65,32 +69,110 @@ static inline char *put_string(char *to, const char *string, size_t length)
 
 #define PUT_LITERAL(to, literal) put_string(to, literal, sizeof(literal) - 1)
 
-char *put_decimal(char *to, uint32_t value);
+/* Decimal numbers, as eight digits in a word, the first one lowest. */
 
-/* A number that goes up by one from line to line: its digits are kept, and need no division. */
-struct counter {
-	uint32_t value;
-	unsigned nr_digits;
-	char digits[16];
-};
-
-void counter_set(struct counter *counter, uint32_t value);
-void counter_carry(struct counter *counter);
-
-static inline void counter_next(struct counter *counter)
+static inline uint64_t eight_digits(uint32_t value)
 {
-	counter->value++;
-	if (counter->digits[counter->nr_digits - 1] == '9')
-		counter_carry(counter);
-	else
-		counter->digits[counter->nr_digits - 1]++;
+	/* Halves, then pairs, then digits, each step in all parts of the word at once. */
+	uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
+	uint64_t hundreds = (halves * 10486 >> 20) & UINT64_C(0x0000007f0000007f);
+	uint64_t pairs = hundreds | (halves - 100 * hundreds) << 16;
+	uint64_t tens = (pairs * 103 >> 10) & UINT64_C(0x000f000f000f000f);
+
+	return (tens | (pairs - 10 * tens) << 8) + UINT64_C(0x3030303030303030);
 }
 
-/* May write up to 16 bytes, of which those behind the digits mean nothing. */
-static inline char *put_counter(char *to, const struct counter *counter)
+static inline char *put_eight(char *to, uint64_t digits)
 {
-	memcpy(to, counter->digits, sizeof(counter->digits));
-	return to + counter->nr_digits;
+	digits = htole64(digits);
+	memcpy(to, &digits, sizeof(digits));
+	return to + sizeof(digits);
+}
+
+/* The same for fewer than five digits, of which there are most. */
+static inline uint64_t four_digits(uint32_t value)
+{
+	uint32_t hundreds = value * 5243 >> 19;
+	uint32_t pairs = hundreds | (value - 100 * hundreds) << 16;
+	uint32_t tens = (pairs * 103 >> 10) & 0x000f000f;
+
+	return (tens | (pairs - 10 * tens) << 8) + 0x30303030;
+}
+
+/* Digits without their leading zeroes, of which the last digit is none; it is the nr_digits-th. */
+static inline char *put_digits(char *to, uint64_t digits, unsigned nr_digits)
+{
+	uint64_t values = (digits & UINT64_C(0x0f0f0f0f0f0f0f0f)) | UINT64_C(1)
+									    << (8 * nr_digits - 8);
+	unsigned zeroes = (unsigned)__builtin_ctzll(values) / 8;
+
+	put_eight(to, digits >> (8 * zeroes));
+	return to + nr_digits - zeroes;
+}
+
+static inline char *put_decimal(char *to, uint32_t value)
+{
+	if (value < 10000)
+		return put_digits(to, four_digits(value), 4);
+	if (value < 100000000)
+		return put_digits(to, eight_digits(value), 8);
+	to = put_digits(to, four_digits(value / 100000000), 4);
+	return put_eight(to, eight_digits(value % 100000000));
+}
+
+/*
+ * Numbers that ascend in small steps: all digits but the last four are mostly those of the number
+ * before.
+ */
+struct ascending {
+	uint32_t high; /* the number without its last four digits; 0: not known yet */
+	unsigned nr_digits;
+	char digits[8];
+};
+
+void ascending_set(struct ascending *ascending, uint32_t high);
+
+static inline char *put_ascending(char *to, struct ascending *ascending, uint32_t value)
+{
+	uint32_t high = value / 10000;
+
+	if (!high)
+		return put_decimal(to, value);
+	if (high != ascending->high)
+		ascending_set(ascending, high);
+	memcpy(to, ascending->digits, sizeof(ascending->digits));
+	put_eight(to + ascending->nr_digits, four_digits(value - high * 10000));
+	return to + ascending->nr_digits + 4;
+}
+
+/*
+ * The beginning of lines that are numbered one by one: what stands before the number, the number, and
+ * what stands behind it. All of it is kept from line to line, and only digits change.
+ */
+struct numbered {
+	char text[PUT_SLACK]; /* as it is for the first of the ten numbers at hand */
+	unsigned length;      /* of the text */
+	unsigned number_at;   /* where the number stands in it, */
+	unsigned last;	      /* and its last digit, */
+	char digit;	      /* and what that is now */
+};
+
+#define NUMBERED_MAX 48 /* bytes that before, the longest number, and behind may take together */
+
+void numbered_set(struct numbered *line, const char *before, uint32_t number, const char *behind);
+
+/* The next number is not one of the ten that the text is for. */
+void numbered_carry(struct numbered *line);
+
+static inline char *put_numbered(char *to, struct numbered *line)
+{
+	memcpy(to, line->text, NUMBERED_MAX);
+	/* Into the copy: to change the text would make the next copy wait for it. */
+	to[line->last] = line->digit;
+	to += line->length;
+	if (line->digit++ == '9')
+		numbered_carry(line);
+	return to;
 }
 
 #endif

@@ -202,13 +202,14 @@ static int eras_entries(void *context, uint64_t first, unsigned n, const uint8_t
 			uint64_t block)
 {
 	struct walk *walk = context;
+	uint32_t current_era = walk->superblock->info.current_era;
 	uint32_t eras[ERAS_PER_BLOCK];
-	uint32_t highest = 0;
+	uint32_t impossible = 0;
 
 	get_le32_array(eras, values, n);
 	for (unsigned i = 0; i < n; i++)
-		highest = eras[i] > highest ? eras[i] : highest;
-	if (highest > walk->superblock->info.current_era)
+		impossible |= eras[i] > current_era;
+	if (impossible)
 		return possible_eras(walk, first, eras, n, block);
 	return walk->sink ? walk->sink->ops->eras(walk->sink, (uint32_t)first, eras, n) : PD_OK;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads XML: expat's events, their attributes as numbers, and where in the text they stand. */
+/*
+ * Reads XML: what is laid out as era_dump does it by the scanner, and anything else by expat, from the
+ * first line on that the scanner does not recognise.
+ */
 #include "era/xml_read.h"
 #include "era/document.h"
 #include "era/superblock.h"
+#include "era/xml_scan.h"
 #include "persistent-data/error.h"
 
 #include <expat.h>
@@ -10,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SCAN_SIZE (256 * 1024)
 #define CHUNK_SIZE (64 * 1024)
 /* expat keeps a tag or comment in memory until it has all of it. Ours are short. */
 #define LONGEST_TOKEN (1024 * 1024)
@@ -18,7 +23,10 @@ struct xml_read {
 	XML_Parser parser;
 	const struct report *report;
 	struct document document;
-	uint64_t nr_fed; /* bytes given to expat */
+	uint64_t nr_scanned;   /* lines that the scanner has taken */
+	size_t opening_length; /* of what expat was given in their place, in its first line */
+	bool opening;	       /* it is being given that */
+	uint64_t nr_fed;       /* bytes given to expat */
 	int error;
 };
 
@@ -49,14 +57,24 @@ static int fail(struct xml_read *xml, int error)
 	return error;
 }
 
+static unsigned long long line(const struct xml_read *xml)
+{
+	return XML_GetCurrentLineNumber(xml->parser) + xml->nr_scanned;
+}
+
+static unsigned long long column(const struct xml_read *xml)
+{
+	unsigned long long in_line = XML_GetCurrentColumnNumber(xml->parser) + 1;
+
+	return XML_GetCurrentLineNumber(xml->parser) == 1 ? in_line - xml->opening_length : in_line;
+}
+
 /* A message with the place that expat is at. */
 static int refuse(struct xml_read *xml, const char *problem, const char *about)
 {
 	if (!xml->error)
-		report_message(xml->report, "line %lu, column %lu: %s%s%s",
-			       (unsigned long)XML_GetCurrentLineNumber(xml->parser),
-			       (unsigned long)XML_GetCurrentColumnNumber(xml->parser) + 1, problem,
-			       about ? ": " : "", about ? about : "");
+		report_message(xml->report, "line %llu, column %llu: %s%s%s", line(xml),
+			       column(xml), problem, about ? ": " : "", about ? about : "");
 	return fail(xml, PD_ERR_CORRUPT);
 }
 
@@ -190,7 +208,7 @@ static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Ch
 	const struct element *element = find_element(name);
 	struct values values;
 
-	if (xml->error)
+	if (xml->error || xml->opening)
 		return;
 	if (!element)
 		refuse(xml, "unknown element", name);
@@ -203,7 +221,7 @@ static void XMLCALL on_end(void *user_data, const XML_Char *name)
 	struct xml_read *xml = user_data;
 	const struct element *element = find_element(name);
 
-	if (!xml->error && element && element->end)
+	if (!xml->error && !xml->opening && element && element->end)
 		conclude(xml, element->end(&xml->document));
 }
 
@@ -259,13 +277,22 @@ static bool token_too_long(struct xml_read *xml)
 	return at >= 0 && xml->nr_fed - (uint64_t)at > LONGEST_TOKEN;
 }
 
-/* Metadata itself, rather than a dump of it, would only be called malformed. */
-static bool is_metadata(const struct xml_read *xml, const char *buffer, size_t nr)
+static int after_parsing(struct xml_read *xml, enum XML_Status status)
 {
-	return xml->nr_fed == 0 && superblock_is_likely((const uint8_t *)buffer, nr);
+	if (status != XML_STATUS_OK)
+		return expat_error(xml);
+	if (token_too_long(xml))
+		return refuse(xml, "a tag or comment of more than 1 MiB", NULL);
+	return PD_OK;
 }
 
-static int feed(struct xml_read *xml, const struct text_input *input, bool *last)
+static int feed(struct xml_read *xml, const char *text, size_t size)
+{
+	xml->nr_fed += size;
+	return after_parsing(xml, XML_Parse(xml->parser, text, (int)size, XML_FALSE));
+}
+
+static int feed_input(struct xml_read *xml, const struct text_input *input, bool *last)
 {
 	char *buffer = XML_GetBuffer(xml->parser, CHUNK_SIZE);
 	size_t nr = 0;
@@ -276,27 +303,103 @@ static int feed(struct xml_read *xml, const struct text_input *input, bool *last
 	r = input->read(input->context, buffer, CHUNK_SIZE, &nr);
 	if (r)
 		return r;
-	if (is_metadata(xml, buffer, nr)) {
-		report_message(xml->report, "binary metadata, where XML is meant");
-		return PD_ERR_CORRUPT;
-	}
 	*last = nr == 0;
 	xml->nr_fed += nr;
-	if (XML_ParseBuffer(xml->parser, (int)nr, nr == 0) != XML_STATUS_OK)
-		return expat_error(xml);
-	if (token_too_long(xml))
-		return refuse(xml, "a tag or comment of more than 1 MiB", NULL);
-	return PD_OK;
+	return after_parsing(xml, XML_ParseBuffer(xml->parser, (int)nr, nr == 0));
+}
+
+/* Brings expat to where the scanner stopped: into the same elements. */
+static int open_elements(struct xml_read *xml)
+{
+	static const char *const openings[] = {
+		[PLACE_BEFORE] = "",
+		[PLACE_SUPERBLOCK] = "<superblock>",
+		[PLACE_WRITESET] = "<superblock><writeset>",
+		[PLACE_ERA_ARRAY] = "<superblock><era_array>",
+		[PLACE_AFTER] = "<superblock/>",
+	};
+	const char *opening = openings[xml->document.place];
+	int r;
+
+	xml->opening_length = strlen(opening);
+	xml->opening = true;
+	r = feed(xml, opening, xml->opening_length);
+	xml->opening = false;
+	return r;
+}
+
+/* Parses the rest: what was read ahead already, and all that follows. */
+static int parse(struct xml_read *xml, const struct text_input *input, const char *ahead,
+		 size_t size)
+{
+	bool last = false;
+	int r = open_parser(xml);
+
+	if (!r)
+		r = open_elements(xml);
+	if (!r)
+		r = feed(xml, ahead, size);
+	while (!r && !last)
+		r = feed_input(xml, input, &last);
+	return r ? r : document_end(&xml->document);
+}
+
+/* Metadata itself, rather than a dump of it, would only be called malformed. */
+static int refuse_metadata(const struct xml_read *xml, const char *text, size_t size)
+{
+	if (!superblock_is_likely((const uint8_t *)text, size))
+		return PD_OK;
+	report_message(xml->report, "binary metadata, where XML is meant");
+	return PD_ERR_CORRUPT;
+}
+
+/* The text that the scanner is at. */
+struct window {
+	char *text;
+	size_t size;
+};
+
+/* Scans as far as the scanner goes; what has been read behind that is left in the window. */
+static int scan(struct xml_read *xml, const struct text_input *input, struct window *window)
+{
+	struct xml_scan scanner = {.document = &xml->document};
+	bool stopped = false, first = true;
+	int r = PD_OK;
+
+	while (!stopped && window->size < XML_SCAN_LINE) {
+		size_t nr = 0, used;
+
+		r = input->read(input->context, window->text + window->size,
+				SCAN_SIZE - window->size, &nr);
+		if (!r && first)
+			r = refuse_metadata(xml, window->text, nr);
+		if (r || !nr)
+			break;
+		first = false;
+		window->size += nr;
+		r = xml_scan(&scanner, window->text, window->size, &used, &stopped);
+		if (r)
+			break;
+		window->size -= used;
+		memmove(window->text, window->text + used, window->size);
+	}
+	xml->nr_scanned = scanner.nr_lines;
+	return r;
 }
 
 static int read_document(struct xml_read *xml, const struct text_input *input)
 {
-	bool last = false;
-	int r = PD_OK;
+	struct window window = {malloc(SCAN_SIZE + XML_SCAN_LINE), 0};
+	int r;
 
-	while (!r && !last)
-		r = feed(xml, input, &last);
-	return r ? r : document_end(&xml->document);
+	if (!window.text)
+		return PD_ERR_NO_MEMORY;
+	memset(window.text, 0, SCAN_SIZE + XML_SCAN_LINE);
+	r = scan(xml, input, &window);
+	if (!r)
+		r = parse(xml, input, window.text, window.size);
+	free(window.text);
+	return r;
 }
 
 int xml_read(const struct text_input *input, struct sink *sink, const struct report *report)
@@ -308,9 +411,7 @@ int xml_read(const struct text_input *input, struct sink *sink, const struct rep
 		return PD_ERR_NO_MEMORY;
 	xml->report = report;
 	document_init(&xml->document, sink);
-	r = open_parser(xml);
-	if (!r)
-		r = read_document(xml, input);
+	r = read_document(xml, input);
 	if (xml->parser)
 		XML_ParserFree(xml->parser);
 	free(xml);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 
 #define NO_RUN UINT64_MAX
+#define HEAD_MAX 256 /* bytes of the longest piece that is not one of many lines */
+#define LINE_SIZE 64 /* bytes of a line of which there are many */
+#define STRETCH 512  /* lines written between looks at the buffer */
 
 struct xml_write {
 	struct sink sink;
@@ -15,9 +18,8 @@ struct xml_write {
 	const struct report *report;
 	bool compact;
 	bool in_era_array;
-	uint32_t nr_bits;     /* of the writeset being written */
-	uint64_t run_begin;   /* of a run of marked bits that goes on in the next batch */
-	struct counter block; /* of the line that comes next */
+	uint32_t nr_bits;   /* of the writeset being written */
+	uint64_t run_begin; /* of a run of marked bits that goes on in the next batch */
 };
 
 static char *put_escaped(char *to, const uint8_t *uuid)
@@ -46,7 +48,7 @@ static char *put_escaped(char *to, const uint8_t *uuid)
 static int xml_begin(struct sink *sink, const struct stream_info *info)
 {
 	struct xml_write *xml = (struct xml_write *)sink;
-	char *p = text_room(&xml->text);
+	char *p = text_room(&xml->text, HEAD_MAX);
 
 	if (!superblock_uuid_is_text(info))
 		return report_error(xml->report, PD_ERR_UNSUPPORTED,
@@ -67,7 +69,7 @@ static int xml_begin(struct sink *sink, const struct stream_info *info)
 static int xml_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
 {
 	struct xml_write *xml = (struct xml_write *)sink;
-	char *p = text_room(&xml->text);
+	char *p = text_room(&xml->text, HEAD_MAX);
 
 	p = PUT_LITERAL(p, "  <writeset era=\"");
 	p = put_decimal(p, era);
@@ -88,27 +90,37 @@ static unsigned bits_in(const struct xml_write *xml, uint64_t first_word, unsign
 	return left < (uint64_t)nr_words * 64 ? (unsigned)left : nr_words * 64;
 }
 
+/* Up to STRETCH bits, from the i-th on. */
+static void write_bit_lines(struct text *text, struct numbered *line, const uint64_t *words,
+			    unsigned i, unsigned n)
+{
+	static const char values[2][16] = {"false\"/>\n", "true\"/>\n"};
+	char *p = text_room(text, STRETCH * LINE_SIZE);
+
+	for (unsigned end = i + n; i < end; i++) {
+		unsigned bit = words[i / 64] >> (i % 64) & 1;
+
+		p = put_numbered(p, line);
+		memcpy(p, values[bit], sizeof(values[bit]));
+		p += 9 - bit;
+	}
+	text_filled(text, p);
+}
+
 static void write_bits(struct xml_write *xml, uint64_t first_word, const uint64_t *words,
 		       unsigned nr_bits)
 {
-	counter_set(&xml->block, (uint32_t)(first_word * 64));
-	for (unsigned i = 0; i < nr_bits; i++) {
-		char *p = text_room(&xml->text);
+	struct numbered line;
 
-		p = PUT_LITERAL(p, "    <bit block=\"");
-		p = put_counter(p, &xml->block);
-		if (words[i / 64] >> (i % 64) & 1)
-			p = PUT_LITERAL(p, "\" value=\"true\"/>\n");
-		else
-			p = PUT_LITERAL(p, "\" value=\"false\"/>\n");
-		text_filled(&xml->text, p);
-		counter_next(&xml->block);
-	}
+	numbered_set(&line, "    <bit block=\"", (uint32_t)(first_word * 64), "\" value=\"");
+	for (unsigned i = 0; i < nr_bits; i += STRETCH)
+		write_bit_lines(&xml->text, &line, words, i,
+				nr_bits - i < STRETCH ? nr_bits - i : STRETCH);
 }
 
 static void write_run(struct xml_write *xml, uint64_t begin, uint64_t end)
 {
-	char *p = text_room(&xml->text);
+	char *p = text_room(&xml->text, HEAD_MAX);
 
 	p = PUT_LITERAL(p, "    <marked block_begin=\"");
 	p = put_decimal(p, (uint32_t)begin);
@@ -160,37 +172,42 @@ static int xml_writeset_end(struct sink *sink)
 
 	if (xml->run_begin != NO_RUN)
 		write_run(xml, xml->run_begin, xml->nr_bits);
-	p = text_room(&xml->text);
+	p = text_room(&xml->text, HEAD_MAX);
 	text_filled(&xml->text, PUT_LITERAL(p, "  </writeset>\n"));
 	return text_error(&xml->text);
 }
 
 static void begin_era_array(struct xml_write *xml)
 {
-	char *p = text_room(&xml->text);
+	char *p = text_room(&xml->text, HEAD_MAX);
 
 	if (!xml->in_era_array)
 		text_filled(&xml->text, PUT_LITERAL(p, "  <era_array>\n"));
 	xml->in_era_array = true;
 }
 
+static void write_era_lines(struct text *text, struct numbered *line, const uint32_t *eras,
+			    unsigned n)
+{
+	char *p = text_room(text, STRETCH * LINE_SIZE);
+
+	for (unsigned i = 0; i < n; i++) {
+		p = put_numbered(p, line);
+		p = put_decimal(p, eras[i]);
+		p = PUT_LITERAL(p, "\"/>\n");
+	}
+	text_filled(text, p);
+}
+
 static int xml_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
 {
 	struct xml_write *xml = (struct xml_write *)sink;
+	struct numbered line;
 
 	begin_era_array(xml);
-	counter_set(&xml->block, first_block);
-	for (unsigned i = 0; i < n; i++) {
-		char *p = text_room(&xml->text);
-
-		p = PUT_LITERAL(p, "    <era block=\"");
-		p = put_counter(p, &xml->block);
-		p = PUT_LITERAL(p, "\" era=\"");
-		p = put_decimal(p, eras[i]);
-		p = PUT_LITERAL(p, "\"/>\n");
-		text_filled(&xml->text, p);
-		counter_next(&xml->block);
-	}
+	numbered_set(&line, "    <era block=\"", first_block, "\" era=\"");
+	for (unsigned i = 0; i < n; i += STRETCH)
+		write_era_lines(&xml->text, &line, eras + i, n - i < STRETCH ? n - i : STRETCH);
 	return text_error(&xml->text);
 }
 
@@ -200,7 +217,7 @@ static int xml_end(struct sink *sink)
 	char *p;
 
 	begin_era_array(xml);
-	p = text_room(&xml->text);
+	p = text_room(&xml->text, HEAD_MAX);
 	text_filled(&xml->text, PUT_LITERAL(p, "  </era_array>\n</superblock>\n"));
 	return text_flush(&xml->text);
 }
