@@ -5,9 +5,12 @@
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
+#include "persistent-data/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define BATCH 1024 /* eras looked at at once, a multiple of 64 */
 
 static int changed_begin(struct sink *sink, const struct stream_info *info)
 {
@@ -50,17 +53,21 @@ static int changed_writeset_end(struct sink *sink)
 	return PD_OK;
 }
 
-/* One bit for each of 64 eras: whether it is `since` or later. */
-static uint64_t later_eras(const uint32_t *eras, uint32_t since)
+/* Of each era a flag: whether it is `since` or later. */
+VECTOR_LOOP static void flag_later(const uint32_t *eras, unsigned n, uint32_t since,
+				   uint8_t *restrict later)
 {
-	uint8_t later[64];
+	for (unsigned i = 0; i < n; i++)
+		later[i] = eras[i] >= since;
+}
+
+/* 64 flags as bits, eight of them at a time. */
+static uint64_t gather_bits(const uint8_t *flags)
+{
 	uint64_t bits = 0;
 
-	/* Flags first, which compilers make vector instructions of, then eight flags at a time. */
-	for (unsigned i = 0; i < 64; i++)
-		later[i] = eras[i] >= since;
 	for (unsigned i = 0; i < 64; i += 8)
-		bits |= (get_le64(later + i) * UINT64_C(0x0102040810204080) >> 56) << i;
+		bits |= (get_le64(flags + i) * UINT64_C(0x0102040810204080) >> 56) << i;
 	return bits;
 }
 
@@ -78,14 +85,19 @@ static void set_bits(struct changed *changed, uint32_t block, uint64_t bits)
 static int changed_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
 {
 	struct changed *changed = (struct changed *)sink;
-	uint32_t rest[64] = {0};
+	uint8_t later[BATCH + 64];
 
-	for (; n >= 64; n -= 64, eras += 64, first_block += 64)
-		set_bits(changed, first_block, later_eras(eras, changed->since));
-	if (!n)
-		return PD_OK;
-	memcpy(rest, eras, n * sizeof(*eras));
-	set_bits(changed, first_block, later_eras(rest, changed->since) & bitset_last_mask(n));
+	while (n) {
+		unsigned part = n < BATCH ? n : BATCH;
+
+		flag_later(eras, part, changed->since, later);
+		memset(later + part, 0, 64);
+		for (unsigned i = 0; i < part; i += 64)
+			set_bits(changed, first_block + i, gather_bits(later + i));
+		first_block += part;
+		eras += part;
+		n -= part;
+	}
 	return PD_OK;
 }
 

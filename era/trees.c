@@ -5,6 +5,7 @@
 #include "persistent-data/btree.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
+#include "persistent-data/vector.h"
 
 #define ERAS_PER_BLOCK 1018
 
@@ -198,18 +199,23 @@ static int possible_eras(struct walk *walk, uint64_t first, const uint32_t *eras
 	return r;
 }
 
+VECTOR_LOOP static bool any_above(const uint32_t *eras, unsigned n, uint32_t limit)
+{
+	uint32_t above = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		above |= eras[i] > limit;
+	return above;
+}
+
 static int eras_entries(void *context, uint64_t first, unsigned n, const uint8_t *values,
 			uint64_t block)
 {
 	struct walk *walk = context;
-	uint32_t current_era = walk->superblock->info.current_era;
 	uint32_t eras[ERAS_PER_BLOCK];
-	uint32_t impossible = 0;
 
 	get_le32_array(eras, values, n);
-	for (unsigned i = 0; i < n; i++)
-		impossible |= eras[i] > current_era;
-	if (impossible)
+	if (any_above(eras, n, walk->superblock->info.current_era))
 		return possible_eras(walk, first, eras, n, block);
 	return walk->sink ? walk->sink->ops->eras(walk->sink, (uint32_t)first, eras, n) : PD_OK;
 }
