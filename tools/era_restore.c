@@ -5,15 +5,12 @@
 #include "era/xml_read.h"
 #include "persistent-data/error.h"
 #include "tools/cli.h"
+#include "tools/input.h"
 #include "tools/schema.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char usage[] =
 	"Usage: era_restore -i FILE -o {device|file} [options]\n"
@@ -45,144 +42,23 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-/*
- * The XML, which is read twice: nothing may be written before all of it is known to be good. What
- * cannot be read twice goes to a temporary file first.
- */
-struct xml_file {
-	struct cli *cli;
-	int fd;
-	struct stat st; /* of the input itself */
-	uint64_t size;
-	bool broken; /* it could not be read: a message has been printed */
-	struct progress progress;
-};
-
-static int read_file(void *context, char *buffer, size_t size, size_t *nr)
+/* Reads all of it; whatever is wrong with it has been told when this returns. */
+static int read_xml(struct input *xml, struct sink *sink)
 {
-	struct xml_file *file = context;
-	ssize_t n;
+	int r;
 
-	do
-		n = read(file->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		cli_fail(file->cli, "cannot be read: %s", strerror(errno));
-		file->broken = true;
+	if (!input_rewind(xml))
 		return PD_ERR_IO;
-	}
-	*nr = (size_t)n;
-	progress_add(&file->progress, *nr);
-	return PD_OK;
-}
-
-static bool write_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text += n;
-		size -= (size_t)n;
-	}
-	return true;
-}
-
-static bool copy_to(struct xml_file *file, int fd)
-{
-	char buffer[64 * 1024];
-	size_t nr;
-
-	while (!read_file(file, buffer, sizeof(buffer), &nr)) {
-		if (!nr)
-			return true;
-		if (!write_all(fd, buffer, nr)) {
-			cli_fail(file->cli, "cannot be copied to a temporary file: %s",
-				 strerror(errno));
-			return false;
-		}
-	}
-	return false;
-}
-
-static int open_temporary(void)
-{
-	const char *directory = getenv("TMPDIR");
-	char name[PATH_MAX];
-	int fd;
-
-	snprintf(name, sizeof(name), "%s/era-XXXXXX", directory ? directory : "/tmp");
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(name);
-	return fd;
-}
-
-static bool keep_copy(struct xml_file *file)
-{
-	int fd = open_temporary();
-	bool kept;
-
-	if (fd < 0) {
-		cli_fail(file->cli, "no temporary file can be made: %s", strerror(errno));
-		return false;
-	}
-	kept = copy_to(file, fd);
-	file->size = kept ? (uint64_t)lseek(fd, 0, SEEK_CUR) : 0;
-	close(file->fd);
-	file->fd = fd;
-	return kept;
-}
-
-static bool open_xml(struct xml_file *file, struct cli *cli, const char *path)
-{
-	bool is_stdin = !strcmp(path, "-");
-
-	*file = (struct xml_file){.cli = cli};
-	cli->subject = is_stdin ? "standard input" : path;
-	file->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	if (file->fd < 0 || fstat(file->fd, &file->st)) {
-		cli_fail(cli, "cannot be opened: %s", strerror(errno));
-		return false;
-	}
-	if (S_ISDIR(file->st.st_mode)) {
-		cli_fail(cli, "a directory, where XML is meant");
-		return false;
-	}
-	file->size = (uint64_t)file->st.st_size;
-	return S_ISREG(file->st.st_mode) || keep_copy(file);
-}
-
-/* To its begin, to be read from there. */
-static int rewind_xml(struct xml_file *file)
-{
-	if (lseek(file->fd, 0, SEEK_SET) == 0)
-		return PD_OK;
-	cli_fail(file->cli, "cannot be read again: %s", strerror(errno));
-	file->broken = true;
-	return PD_ERR_IO;
-}
-
-/* Reads all of it; a message is printed for whatever is wrong with it. */
-static int read_xml(struct xml_file *file, struct sink *sink)
-{
-	struct text_input input = {read_file, file};
-	int r = rewind_xml(file);
-
-	if (!r)
-		r = xml_read(&input, sink, &file->cli->report);
+	r = xml_read(&xml->text, sink, &xml->cli->report);
 	if (r == PD_ERR_NO_MEMORY)
-		cli_fail(file->cli, "out of memory");
+		cli_fail(xml->cli, "out of memory");
 	return r;
 }
 
-static bool measure_xml(struct xml_file *file, struct measure *measure)
+static bool measure_xml(struct input *xml, struct measure *measure)
 {
 	measure_init(measure);
-	return !read_xml(file, &measure->sink);
+	return !read_xml(xml, &measure->sink);
 }
 
 static bool check_fit(const struct cli *cli, const struct measure *measure,
@@ -201,67 +77,67 @@ static bool check_fit(const struct cli *cli, const struct measure *measure,
 	return false;
 }
 
-static bool write_metadata(struct xml_file *file, struct block_io *io, const char *xml_name)
+static bool write_metadata(struct input *xml, struct block_io *io, const char *output)
 {
-	struct cli *cli = file->cli;
-	const char *device_name = cli->subject;
+	struct cli *cli = xml->cli;
 	struct sink *sink = NULL;
 	int r = metadata_write_open(io, &sink);
 
-	cli->subject = xml_name;
 	if (!r)
-		r = read_xml(file, sink);
+		r = read_xml(xml, sink);
+	else
+		cli_fail(cli, "%s", pd_error_text(r));
 	metadata_write_close(sink);
-	cli->subject = device_name;
-	if (r == PD_ERR_IO && !file->broken)
+	cli->subject = output;
+	if (r == PD_ERR_IO && !xml->failed)
 		cli_fail(cli, "cannot be written: %s", strerror(errno));
 	else if (r == PD_ERR_NO_SPACE)
-		cli_fail(cli, "too small");
+		cli_fail(cli, "too small: the input has grown since it was measured");
 	return !r;
 }
 
-static bool restore_to(struct xml_file *file, const char *path)
+/* The XML is read twice: nothing may be written before all of it is known to be good, and to fit. */
+static bool restore_to(struct input *xml, const char *output, struct cli_device *device)
+{
+	struct cli *cli = xml->cli;
+	struct measure measure;
+
+	if (cli_same_file(&device->st, &xml->st)) {
+		cli_fail(cli, "is the input itself");
+		return false;
+	}
+	if (!measure_xml(xml, &measure))
+		return false;
+	cli->subject = output;
+	return check_fit(cli, &measure, device->io) && write_metadata(xml, device->io, output);
+}
+
+static bool restore(struct input *xml, const char *output)
 {
 	struct cli_device device;
-	struct measure measure;
-	struct cli *cli = file->cli;
-	const char *xml_name = cli->subject;
-	bool done = false;
+	bool done = cli_device_open(xml->cli, &device, output, CLI_WRITE) &&
+		    restore_to(xml, output, &device);
 
-	if (!measure_xml(file, &measure))
-		return false;
-	if (!cli_device_open(cli, &device, path, CLI_WRITE))
-		done = false;
-	else if (cli_same_file(&device.st, &file->st))
-		cli_fail(cli, "is the input itself");
-	else if (check_fit(cli, &measure, device.io))
-		done = write_metadata(file, device.io, xml_name);
-	cli_device_close(cli, &device);
+	cli_device_close(xml->cli, &device);
 	return done;
 }
 
-static bool validate(struct xml_file *file)
+static bool validate(struct input *xml)
 {
 	struct measure measure;
 
-	return measure_xml(file, &measure) && !rewind_xml(file) &&
-	       schema_validate(file->cli, file->fd);
+	return measure_xml(xml, &measure) && input_rewind(xml) &&
+	       schema_validate(xml->cli, xml->fd);
 }
 
-static int restore(struct cli *cli, const struct options *options)
+static int run(struct cli *cli, const struct options *options)
 {
-	struct xml_file file;
-	bool done = open_xml(&file, cli, options->input);
+	struct input xml;
+	bool done = input_open(&xml, cli, options->input, 2);
 
-	if (done) {
-		progress_init(&file.progress, cli->quiet);
-		file.progress.total = file.size * 2;
-		cli->progress = &file.progress;
-		done = options->validate ? validate(&file) : restore_to(&file, options->output);
-		progress_clear(&file.progress);
-	}
-	if (file.fd >= 0)
-		close(file.fd);
+	if (done)
+		done = options->validate ? validate(&xml) : restore(&xml, options->output);
+	input_close(&xml);
 	return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -306,5 +182,5 @@ int main(int argc, char **argv)
 	}
 	if (check_options(&cli, &options, argc, argv))
 		return EXIT_FAILURE;
-	return restore(&cli, &options);
+	return run(&cli, &options);
 }
