@@ -181,8 +181,8 @@ lint:
 	@tests/need build test lint
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 -j2 \
-		--enable=warning,style,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=variableScope \
+		--enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem \
 		-I. -D__GNUC__ $(ISAL_CFLAGS) era persistent-data tools
 	for page in $(MAN8); do mandoc -T lint -W warning $$page || exit 1; done
 	shellcheck -S warning -e SC1007,SC2187 $(SCRIPTS)

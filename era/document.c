@@ -23,6 +23,8 @@ int document_superblock(struct document *document, const struct stream_info *inf
 {
 	if (document->place != PLACE_BEFORE)
 		return refuse(document, "<superblock> within another element");
+	if (!superblock_uuid_is_text(info))
+		return refuse(document, "uuid is not printable ASCII");
 	if (!info->data_block_size || info->data_block_size % 8)
 		return refuse(document, "block_size is not a multiple of 8 sectors");
 	if (info->nr_blocks > ERA_MAX_DATA_BLOCKS)

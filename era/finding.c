@@ -69,6 +69,8 @@ static void add_blocks(struct line *line, const struct finding *finding)
 		    (unsigned long long)finding->nr_blocks,
 		    (unsigned long long)finding->block_begin,
 		    (unsigned long long)finding->block_end - 1);
+	if (finding->damage.parent)
+		add(line, ", named by block %llu", (unsigned long long)finding->damage.parent);
 }
 
 static void add_what(struct line *line, const struct damage *damage)

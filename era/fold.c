@@ -34,6 +34,8 @@ static void take_in(struct finding *into, const struct finding *finding)
 	if (finding->block_end > into->block_end)
 		into->block_end = finding->block_end;
 	into->damage.end = finding->damage.end;
+	if (into->damage.parent != finding->damage.parent)
+		into->damage.parent = 0;
 	if (!same_numbers(&into->damage, &finding->damage))
 		into->damage.has_numbers = false;
 }

@@ -23,7 +23,7 @@ static int measure_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_b
 	(void)era;
 	measure->nr_writesets++;
 	measure->nr_blocks += array_build_nr_blocks(bitset_nr_words(nr_bits), sizeof(uint64_t));
-	return PD_OK;
+	return measure->nr_blocks > METADATA_MAX_BLOCKS ? PD_ERR_NO_SPACE : PD_OK;
 }
 
 static int measure_words(struct sink *sink, uint64_t first_word, const uint64_t *words, unsigned n)

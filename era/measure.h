@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The sink that says how many metadata blocks the stream takes, by arithmetic alone. */
+/*
+ * The sink that says how many metadata blocks the stream takes, by arithmetic alone. It stops the
+ * source with PD_ERR_NO_SPACE as soon as there are more than any device can make use of.
+ */
 #ifndef ERA_MEASURE_H
 #define ERA_MEASURE_H
 

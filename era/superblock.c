@@ -178,6 +178,9 @@ static bool is_xml(const uint8_t *block)
 {
 	size_t i = 0;
 
+	/* Binary data can begin with this character too, but soon holds a zero. */
+	if (memchr(block, '\0', SB_MAGIC))
+		return false;
 	while (i < METADATA_BLOCK_SIZE - 1 && strchr(" \t\r\n", block[i]) && block[i])
 		i++;
 	return block[i] == '<';

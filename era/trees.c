@@ -12,6 +12,7 @@
 struct walk {
 	struct metadata *metadata;
 	const struct superblock *superblock;
+	uint64_t block; /* where the superblock stands */
 	bool snapshot;
 	const struct trees_visitor *visitor;
 	enum structure structure; /* that is being walked, */
@@ -24,6 +25,7 @@ struct writeset {
 	uint64_t era; /* too large in damaged metadata */
 	uint32_t nr_bits;
 	uint64_t root;
+	uint64_t parent; /* the block that says so */
 	bool parent_shared;
 };
 
@@ -61,7 +63,8 @@ static int writeset_lost(void *context, const struct damage *damage)
 static int walk_bits(struct walk *walk, const struct writeset *writeset)
 {
 	struct block_reader *reader = &walk->metadata->bitset_reader;
-	struct bitset bitset = {writeset->root, writeset->nr_bits, writeset->parent_shared};
+	struct bitset bitset = {writeset->root, writeset->nr_bits, writeset->parent,
+				writeset->parent_shared};
 	struct bitset_visitor visitor = {walk, writeset_words, writeset_lost};
 	struct sink *sink = walk->sink;
 	int r = PD_OK;
@@ -97,9 +100,9 @@ static bool check_writeset(const struct walk *walk, const struct writeset *write
 	return true;
 }
 
-static int walk_writeset(struct walk *walk, const struct writeset *writeset, uint64_t leaf_block)
+static int walk_writeset(struct walk *walk, const struct writeset *writeset)
 {
-	struct damage damage = {.block = leaf_block,
+	struct damage damage = {.block = writeset->parent,
 				.error = PD_ERR_CORRUPT,
 				.begin = 0,
 				.end = walk->superblock->info.nr_blocks};
@@ -125,9 +128,9 @@ static int writeset_leaf(void *context, const struct btree_leaf *leaf)
 	for (unsigned i = 0; !r && i < leaf->nr_entries; i++) {
 		const uint8_t *value = leaf->values + (size_t)i * WRITESET_VALUE_SIZE;
 		struct writeset writeset = {leaf->keys[i], get_le32(value), get_le64(value + 4),
-					    leaf->shared};
+					    leaf->block, leaf->shared};
 
-		r = walk_writeset(walk, &writeset, leaf->block);
+		r = walk_writeset(walk, &writeset);
 	}
 	return r;
 }
@@ -143,7 +146,7 @@ static int writesets_lost(void *context, const struct damage *damage)
 static int walk_writeset_tree(struct walk *walk)
 {
 	struct btree tree = {walk->superblock->writeset_tree_root, WRITESET_VALUE_SIZE,
-			     (uint64_t)last_archived_era(walk) + 1, false};
+			     (uint64_t)last_archived_era(walk) + 1, walk->block, false};
 	struct btree_visitor visitor = {walk, writeset_leaf, writesets_lost};
 
 	return btree_walk(&walk->metadata->reader, &tree, &visitor);
@@ -153,7 +156,7 @@ static int walk_current_writeset(struct walk *walk)
 {
 	const struct superblock *sb = walk->superblock;
 	struct writeset writeset = {sb->info.current_era, sb->writeset_bits, sb->writeset_root,
-				    false};
+				    walk->block, false};
 
 	walk->structure = STRUCTURE_CURRENT_WRITESET;
 	walk->era = sb->info.current_era;
@@ -228,7 +231,7 @@ static int eras_lost(void *context, const struct damage *damage)
 static int walk_era_array(struct walk *walk)
 {
 	struct array array = {walk->superblock->era_array_root, sizeof(uint32_t),
-			      walk->superblock->info.nr_blocks, false};
+			      walk->superblock->info.nr_blocks, walk->block, false};
 	struct array_visitor visitor = {walk, eras_entries, eras_lost};
 
 	walk->structure = STRUCTURE_ERA_ARRAY;
@@ -241,6 +244,7 @@ int trees_walk(struct metadata *metadata, const struct superblock *superblock, b
 {
 	struct walk walk = {.metadata = metadata,
 			    .superblock = superblock,
+			    .block = snapshot ? metadata->live.metadata_snap : SUPERBLOCK_BLOCK,
 			    .snapshot = snapshot,
 			    .visitor = visitor};
 	int r;

@@ -27,6 +27,7 @@ struct xml_read {
 	size_t opening_length; /* of what expat was given in their place, in its first line */
 	bool opening;	       /* it is being given that */
 	uint64_t nr_fed;       /* bytes given to expat */
+	bool in_leaf;	       /* an element that takes no others is open */
 	int error;
 };
 
@@ -212,8 +213,11 @@ static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Ch
 		return;
 	if (!element)
 		refuse(xml, "unknown element", name);
+	else if (xml->in_leaf)
+		refuse(xml, "an element within one that takes none", name);
 	else if (!parse_attributes(xml, element, attributes, &values))
 		conclude(xml, element->start(xml, &values));
+	xml->in_leaf = element && !element->end;
 }
 
 static void XMLCALL on_end(void *user_data, const XML_Char *name)
@@ -221,6 +225,7 @@ static void XMLCALL on_end(void *user_data, const XML_Char *name)
 	struct xml_read *xml = user_data;
 	const struct element *element = find_element(name);
 
+	xml->in_leaf = false;
 	if (!xml->error && !xml->opening && element && element->end)
 		conclude(xml, element->end(&xml->document));
 }

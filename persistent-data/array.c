@@ -72,6 +72,7 @@ static int walk_block(struct walk *walk, uint64_t index, unsigned slot, uint64_t
 	uint64_t first = first_entry(walk, index);
 	int r = skip_to(walk, index, leaf_block);
 
+	damage.parent = leaf_block;
 	if (r)
 		return r;
 	if (index >= walk->nr_array_blocks) {
@@ -122,7 +123,8 @@ int array_walk(struct block_reader *reader, const struct array *array,
 {
 	uint64_t nr_array_blocks = array_nr_blocks(array->nr_entries, array->value_size);
 	struct walk walk = {reader, array, visitor, nr_array_blocks, 0};
-	struct btree tree = {array->root, sizeof(uint64_t), nr_array_blocks, array->parent_shared};
+	struct btree tree = {array->root, sizeof(uint64_t), nr_array_blocks, array->parent,
+			     array->parent_shared};
 	struct btree_visitor nodes = {&walk, walk_leaf, leaf_lost};
 	int r = btree_walk(reader, &tree, &nodes);
 

@@ -34,6 +34,7 @@ struct array {
 	uint64_t root;
 	unsigned value_size; /* bytes */
 	uint64_t nr_entries; /* as its owner says; anything else is damage */
+	uint64_t parent;     /* the block that names the root; 0: the superblock */
 	bool parent_shared;  /* see ref_counts_add */
 };
 

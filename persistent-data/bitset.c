@@ -62,7 +62,7 @@ int bitset_walk(struct block_reader *reader, const struct bitset *bitset,
 {
 	struct walk walk = {.bitset = bitset, .visitor = visitor};
 	struct array array = {bitset->root, sizeof(uint64_t), bitset_nr_words(bitset->nr_bits),
-			      bitset->parent_shared};
+			      bitset->parent, bitset->parent_shared};
 	struct array_visitor entries = {&walk, walk_words, words_lost};
 
 	return array_walk(reader, &array, &entries);

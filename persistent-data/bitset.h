@@ -26,6 +26,7 @@ static inline uint64_t bitset_last_mask(uint64_t nr_bits)
 struct bitset {
 	uint64_t root;
 	uint64_t nr_bits;
+	uint64_t parent;    /* the block that names the root; 0: the superblock */
 	bool parent_shared; /* see ref_counts_add */
 };
 

@@ -108,12 +108,13 @@ static int walk_node(struct walk *walk, const struct node *node)
 
 /* One child that has been read: child has its place in the tree, and is filled in from the block. */
 static int walk_child(struct walk *walk, struct node *child, const struct block_batch *batch,
-		      unsigned slot)
+		      unsigned slot, uint64_t parent)
 {
-	struct damage damage = {.block = 0};
+	struct damage damage;
 	const uint8_t *data =
 		block_batch_get(batch, slot, BLOCK_BTREE_NODE, &child->shared, &damage);
 
+	damage.parent = parent;
 	child->block = damage.block;
 	if (!data || !decode(walk, child, data, &damage))
 		return lost(walk, &damage, child);
@@ -141,7 +142,7 @@ static int walk_children(struct walk *walk, const struct node *node)
 		child.depth = node->depth + 1;
 		child.begin = node->keys[i];
 		child.last = left > 1 ? node->keys[i + 1] - 1 : node->last;
-		r = walk_child(walk, &child, batch, slot);
+		r = walk_child(walk, &child, batch, slot, node->block);
 	}
 	return r;
 }
@@ -156,5 +157,5 @@ int btree_walk(struct block_reader *reader, const struct btree *tree,
 	if (!batch)
 		return PD_ERR_NO_MEMORY;
 	block_batch_read(reader, batch, &tree->root, 1, tree->parent_shared);
-	return walk_child(&walk, &root, batch, 0);
+	return walk_child(&walk, &root, batch, 0, tree->parent);
 }

@@ -50,6 +50,7 @@ struct btree {
 	uint64_t root;
 	unsigned value_size; /* bytes, BTREE_MIN_VALUE_SIZE at least */
 	uint64_t key_end;    /* above every key that may be lost with a damaged block */
+	uint64_t parent;     /* the block that names the root; 0: the superblock */
 	bool parent_shared;  /* see ref_counts_add */
 };
 

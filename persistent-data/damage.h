@@ -10,6 +10,7 @@
 
 struct damage {
 	uint64_t block;	  /* the metadata block that is bad */
+	uint64_t parent;  /* the one that points to it; 0: the superblock, or none */
 	const char *what; /* static text; like damages have the same one */
 	bool has_numbers; /* found and expected say more about it */
 	uint64_t found;

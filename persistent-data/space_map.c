@@ -93,7 +93,7 @@ static int exact_lost(void *context, const struct damage *damage)
 static int walk_exact(struct check *check, bool comparing)
 {
 	struct btree tree = {check->root->ref_count_root, sizeof(uint32_t), check->root->nr_blocks,
-			     comparing};
+			     0, comparing};
 	struct btree_visitor visitor = {check, exact_leaf, exact_lost};
 
 	check->comparing = comparing;

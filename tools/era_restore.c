@@ -57,8 +57,14 @@ static int read_xml(struct input *xml, struct sink *sink)
 
 static bool measure_xml(struct input *xml, struct measure *measure)
 {
+	int r;
+
 	measure_init(measure);
-	return !read_xml(xml, &measure->sink);
+	r = read_xml(xml, &measure->sink);
+	if (r == PD_ERR_NO_SPACE)
+		cli_fail(xml->cli, "more metadata blocks are needed than the format allows (%u)",
+			 METADATA_MAX_BLOCKS);
+	return !r;
 }
 
 static bool check_fit(const struct cli *cli, const struct measure *measure,

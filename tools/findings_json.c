@@ -91,7 +91,10 @@ void findings_json_finding(void *context, const struct finding *finding)
 	put_number(json, ", \"metadata_blocks\": {\"begin\": ", finding->block_begin);
 	put_number(json, ", \"end\": ", finding->block_end);
 	put_number(json, ", \"count\": ", finding->nr_blocks);
-	put_string(json, "}, \"what\": ", finding->damage.what);
+	put(json, "}");
+	if (finding->damage.parent)
+		put_number(json, ", \"named_by\": ", finding->damage.parent);
+	put_string(json, ", \"what\": ", finding->damage.what);
 	if (finding->damage.has_numbers) {
 		put_number(json, ", \"found\": ", finding->damage.found);
 		put_number(json, ", \"expected\": ", finding->damage.expected);

@@ -4,9 +4,9 @@
  *
  *	{ "version": 1, "source": "offline" or "snapshot",
  *	  "findings": [ { "severity": "fatal" or "non-fatal", "structure", "snapshot", "era",
- *	                  "metadata_blocks": {"begin", "end", "count"}, "what", "found", "expected",
- *	                  "data_blocks" or "eras" or "affected_metadata_blocks": {"begin", "end"},
- *	                  "message" } ],
+ *	                  "metadata_blocks": {"begin", "end", "count"}, "named_by", "what",
+ *	                  "found", "expected", "message", and what is affected: "data_blocks", "eras"
+ *	                  or "affected_metadata_blocks": {"begin", "end"} } ],
  *	  "more": [ {"structure", "snapshot", "what", "count"} ], "messages": [ ],
  *	  "fatal", "non_fatal", "sound" }
  *
