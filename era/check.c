@@ -168,6 +168,15 @@ static int check_snapshot(struct check *check, const struct report *report)
 	return r ? r : metadata_still_held(metadata, report);
 }
 
+/* Counts from the beginning, with the references that no tree holds. */
+static void begin_references(struct metadata *metadata)
+{
+	ref_counts_clear(&metadata->refs);
+	ref_counts_add(&metadata->refs, SUPERBLOCK_BLOCK, false);
+	if (metadata->live.metadata_snap)
+		ref_counts_add(&metadata->refs, metadata->live.metadata_snap, false);
+}
+
 int metadata_check(struct metadata *metadata, const struct check_visitor *visitor,
 		   const struct report *report)
 {
@@ -179,5 +188,6 @@ int metadata_check(struct metadata *metadata, const struct check_visitor *visito
 		r = sink->ops->begin(sink, &metadata->superblock.info);
 	if (r)
 		return r;
+	begin_references(metadata);
 	return metadata->snapshot ? check_snapshot(&check, report) : check_offline(&check, report);
 }

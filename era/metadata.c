@@ -12,6 +12,12 @@
 #define LIVE_TRIES 20 /* a live superblock may be caught in mid-write */
 #define LIVE_PAUSE_NS 5000000
 
+/* Nothing that metadata points to can lie behind these, however large the device is. */
+static uint64_t usable_blocks(const struct block_io *io)
+{
+	return io->nr_blocks < METADATA_MAX_BLOCKS ? io->nr_blocks : METADATA_MAX_BLOCKS;
+}
+
 static int read_superblock(struct block_io *io, uint64_t number, bool snapshot,
 			   struct superblock *superblock, uint8_t *block, struct damage *damage)
 {
@@ -20,7 +26,7 @@ static int read_superblock(struct block_io *io, uint64_t number, bool snapshot,
 		damage->what = strerror(errno);
 		return PD_ERR_IO;
 	}
-	if (superblock_decode(block, number, io->nr_blocks, snapshot, superblock, damage))
+	if (superblock_decode(block, number, usable_blocks(io), snapshot, superblock, damage))
 		return PD_OK;
 	return damage->error;
 }
@@ -122,15 +128,8 @@ static int open_superblocks(struct metadata *metadata, const struct report *repo
 
 static int open_reader(struct metadata *metadata, const struct report *report)
 {
-	uint64_t nr_blocks = metadata->io->nr_blocks;
-
-	if (nr_blocks > METADATA_MAX_BLOCKS)
-		nr_blocks = METADATA_MAX_BLOCKS;
-	if (ref_counts_init(&metadata->refs, nr_blocks))
+	if (ref_counts_init(&metadata->refs, usable_blocks(metadata->io)))
 		return report_error(report, PD_ERR_NO_MEMORY, "out of memory");
-	ref_counts_add(&metadata->refs, SUPERBLOCK_BLOCK, false);
-	if (metadata->live.metadata_snap)
-		ref_counts_add(&metadata->refs, metadata->live.metadata_snap, false);
 	block_reader_init(&metadata->reader, metadata->io, &metadata->refs);
 	block_reader_init(&metadata->bitset_reader, metadata->io, &metadata->refs);
 	return PD_OK;

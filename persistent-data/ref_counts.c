@@ -4,6 +4,7 @@
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define USED_IN_PASS 0x8000
 #define MARKED 0x4000
@@ -21,6 +22,13 @@ void ref_counts_destroy(struct ref_counts *refs)
 {
 	free(refs->counts);
 	refs->counts = NULL;
+}
+
+void ref_counts_clear(struct ref_counts *refs)
+{
+	if (refs->used)
+		memset(refs->counts, 0, refs->nr_blocks * sizeof(*refs->counts));
+	refs->used = false;
 }
 
 enum ref_use ref_counts_add(struct ref_counts *refs, uint64_t block, bool parent_shared)

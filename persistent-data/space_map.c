@@ -104,7 +104,7 @@ static int walk_exact(struct check *check, bool comparing)
 
 static unsigned inline_count(const uint8_t *counts, unsigned i)
 {
-	unsigned pair = counts[i / 4] >> (i % 4 * 2);
+	unsigned pair = (unsigned)counts[i / 4] >> (i % 4 * 2);
 
 	return (pair & 1) << 1 | (pair >> 1 & 1);
 }

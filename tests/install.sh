@@ -76,7 +76,9 @@ int main(int argc, char **argv)
 		era_numbers(era, &numbers);
 		printf("%u blocks of %u sectors, era %u\n", numbers.nr_blocks,
 		       numbers.data_block_size, numbers.current_era);
-		r = era_changed_since(era, (uint32_t)atoi(argv[2]));
+		r = era_changed_since(era, 0);
+		if (!r)
+			r = era_changed_since(era, (uint32_t)atoi(argv[2]));
 		while (!r && era_next_changed(era, &begin, &end))
 			printf("%u-%u\n", begin, end);
 		era_close(era);

@@ -117,7 +117,6 @@ Test(hostile, largest_device)
 {
 	char path[] = "/tmp/era-hostile-XXXXXX";
 	int fd = mkstemp(path);
-	struct hostile hostile;
 	struct builder builder;
 	struct plan plan = {
 		.data_block_size = 8, .nr_blocks = 100, .current_era = 1, .map_nr_blocks = 4161600};
@@ -132,18 +131,37 @@ Test(hostile, largest_device)
 	close(fd);
 	unlink(path);
 	builder_free(&builder);
+}
 
-	/* Pointers behind what the format can use, where the device has blocks. */
-	hostile_init(&hostile, false);
-	hostile_finish(&hostile);
-	hostile_poke(&hostile, AT_ERA_LEAF, VALUE_AT(0), 8, 4161600);
-	fd = open(path, O_RDWR | O_CREAT, 0600);
-	cr_assert(fd >= 0 && image_save(&hostile.builder.image, path));
-	cr_assert_eq(ftruncate(fd, (off_t)4200000 * IMAGE_BLOCK), 0);
-	hostile_judge_file("a pointer behind all", path, false, FATAL, "era array");
-	close(fd);
-	unlink(path);
-	hostile_free(&hostile);
+/* Pointers behind what the format can use, where the device has blocks. */
+Test(hostile, behind_the_largest_device)
+{
+	static const struct {
+		enum place place;
+		size_t offset;
+		const char *phrase;
+	} pointers[] = {
+		{AT_ERA_LEAF, VALUE_AT(0), "era array"},
+		{AT_SUPERBLOCK, SB_ERA_ARRAY, "era array root outside"},
+		{AT_SUPERBLOCK, SB_WRITESET_ROOT, "current writeset root outside"},
+		{AT_SUPERBLOCK, SB_SNAPSHOT, "metadata snapshot outside"},
+	};
+
+	for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++) {
+		char path[] = "/tmp/era-hostile-XXXXXX";
+		int fd = mkstemp(path);
+		struct hostile hostile;
+
+		hostile_init(&hostile, false);
+		hostile_finish(&hostile);
+		hostile_poke(&hostile, pointers[i].place, pointers[i].offset, 8, 4199999);
+		cr_assert(fd >= 0 && image_save(&hostile.builder.image, path));
+		cr_assert_eq(ftruncate(fd, (off_t)4200000 * IMAGE_BLOCK), 0);
+		hostile_judge_file("a pointer behind all", path, false, FATAL, pointers[i].phrase);
+		close(fd);
+		unlink(path);
+		hostile_free(&hostile);
+	}
 }
 
 /* Snapshots. */
