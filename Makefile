@@ -175,7 +175,7 @@ valgrind:
 	@tests/run-valgrind
 
 C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch])
-SCRIPTS = $(wildcard .ci/run tests/need tests/run-* tests/*.sh tests/kernel/* completions/*)
+SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/*.sh tests/kernel/* completions/*))
 
 lint:
 	@tests/need build test lint
