@@ -18,6 +18,7 @@ struct check {
 	struct block_reader *reader;
 	const struct space_map_root *root;
 	const struct space_map_visitor *visitor;
+	bool exact_bad; /* the btree of exact counts has damage */
 	bool comparing; /* the second walk of the btree: all references are counted by now */
 	unsigned nr_bitmaps;
 	uint64_t nr_allocated;
@@ -83,11 +84,15 @@ static int exact_leaf(void *context, const struct btree_leaf *leaf)
 	return r;
 }
 
+/* Told once; but a block that could be read the first time may fail the second. */
 static int exact_lost(void *context, const struct damage *damage)
 {
-	const struct check *check = context;
+	struct check *check = context;
 
-	return check->comparing ? PD_OK : check->visitor->damage(check->visitor->context, damage);
+	if (check->comparing && check->exact_bad)
+		return PD_OK;
+	check->exact_bad = true;
+	return check->visitor->damage(check->visitor->context, damage);
 }
 
 static int walk_exact(struct check *check, bool comparing)
