@@ -155,6 +155,25 @@ int metadata_open(struct block_io *io, bool snapshot, const struct report *repor
 	return r;
 }
 
+int metadata_open_by(struct block_io *io, const struct superblock *superblock,
+		     const struct report *report, struct metadata **result)
+{
+	struct metadata *metadata = calloc(1, sizeof(*metadata));
+	int r;
+
+	if (!metadata)
+		return report_error(report, PD_ERR_NO_MEMORY, "out of memory");
+	metadata->io = io;
+	metadata->live = *superblock;
+	metadata->superblock = *superblock;
+	r = open_reader(metadata, report);
+	if (r)
+		metadata_close(metadata);
+	else
+		*result = metadata;
+	return r;
+}
+
 void metadata_close(struct metadata *metadata)
 {
 	if (!metadata)

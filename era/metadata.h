@@ -30,6 +30,10 @@ struct metadata {
  */
 int metadata_open(struct block_io *io, bool snapshot, const struct report *report,
 		  struct metadata **result);
+
+/* The same by a superblock that was found in another way; its roots may lead anywhere. */
+int metadata_open_by(struct block_io *io, const struct superblock *superblock,
+		     const struct report *report, struct metadata **result);
 void metadata_close(struct metadata *metadata);
 
 /*

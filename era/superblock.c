@@ -61,6 +61,17 @@ static bool check_constants(const uint8_t *block, struct damage *damage)
 	return true;
 }
 
+bool superblock_check_sizes(const struct stream_info *info, struct damage *damage)
+{
+	if (!info->data_block_size || info->data_block_size % DATA_BLOCK_GRAIN)
+		return damage_is_number(damage, "data block size is not a multiple of 8 sectors",
+					info->data_block_size, DATA_BLOCK_GRAIN);
+	if (info->nr_blocks > ERA_MAX_DATA_BLOCKS)
+		return damage_is_number(damage, "more data blocks than the format allows",
+					info->nr_blocks, ERA_MAX_DATA_BLOCKS);
+	return true;
+}
+
 /* What is allocated or looped over later is bounded here, by what the device can hold. */
 static bool check_sizes(const struct superblock *sb, uint64_t nr_blocks, bool snapshot,
 			struct damage *damage)
@@ -68,12 +79,8 @@ static bool check_sizes(const struct superblock *sb, uint64_t nr_blocks, bool sn
 	uint64_t most = nr_blocks * array_max_entries(sizeof(uint32_t));
 	uint64_t most_bits = nr_blocks * array_max_entries(sizeof(uint64_t)) * 64;
 
-	if (!sb->info.data_block_size || sb->info.data_block_size % DATA_BLOCK_GRAIN)
-		return damage_is_number(damage, "data block size is not a multiple of 8 sectors",
-					sb->info.data_block_size, DATA_BLOCK_GRAIN);
-	if (sb->info.nr_blocks > ERA_MAX_DATA_BLOCKS)
-		return damage_is_number(damage, "more data blocks than the format allows",
-					sb->info.nr_blocks, ERA_MAX_DATA_BLOCKS);
+	if (!superblock_check_sizes(&sb->info, damage))
+		return false;
 	if (sb->info.nr_blocks > most)
 		return damage_is_number(damage, "more data blocks than the device can track",
 					sb->info.nr_blocks, most);
@@ -136,6 +143,20 @@ bool superblock_decode(const uint8_t *block, uint64_t number, uint64_t nr_blocks
 	       check_root(sb->era_array_root, nr_blocks, "era array root outside the device",
 			  damage) &&
 	       (snapshot ? check_snapshot(sb, damage) : check_live_roots(sb, nr_blocks, damage));
+}
+
+bool superblock_decode_loosely(const uint8_t *block, struct superblock *sb, struct damage *damage)
+{
+	const char *what = block_verify(block, BLOCK_SUPERBLOCK, SUPERBLOCK_BLOCK);
+	uint32_t version = get_le32(block + SB_VERSION);
+
+	*damage = (struct damage){.what = what, .error = PD_ERR_CORRUPT};
+	if (what)
+		return false;
+	if (version != ERA_VERSION_ON_DISK)
+		return damage_is_number(damage, "unknown version", version, ERA_VERSION_ON_DISK);
+	decode_fields(block, sb);
+	return true;
 }
 
 void superblock_encode(const struct superblock *sb, uint8_t *block)

@@ -35,6 +35,16 @@ struct superblock {
 bool superblock_decode(const uint8_t *block, uint64_t number, uint64_t nr_blocks, bool snapshot,
 		       struct superblock *superblock, struct damage *damage);
 
+/*
+ * The same to salvage by: all that the checksum vouches for, whatever the fields say. false: the
+ * checksum or block number is wrong, or it is of a version of which nothing is known.
+ */
+bool superblock_decode_loosely(const uint8_t *block, struct superblock *superblock,
+			       struct damage *damage);
+
+/* Whether these sizes can be, on whatever device; else damage tells why. */
+bool superblock_check_sizes(const struct stream_info *info, struct damage *damage);
+
 /* Fills in a whole block, sealed for block 0. */
 void superblock_encode(const struct superblock *superblock, uint8_t *block);
 

@@ -108,12 +108,11 @@ static int walk_writeset(struct walk *walk, const struct writeset *writeset)
 				.end = walk->superblock->info.nr_blocks};
 
 	walk->structure = STRUCTURE_WRITESET;
-	walk->era = (uint32_t)writeset->era;
+	walk->era = writeset->era < UINT32_MAX ? (uint32_t)writeset->era : UINT32_MAX;
 	walk->sink = walk->visitor->sink;
 	if (!check_writeset(walk, writeset, &damage)) {
 		int r = tell(walk, &damage, AFFECTS_DATA_BLOCKS);
 
-		walk->sink = NULL;
 		if (r || damage.loses_references)
 			return r;
 	}

@@ -18,7 +18,8 @@ struct trees_visitor {
 	void *context;
 	/*
 	 * Is told of each damage; 0: go on, anything else ends the walk. After a damage the sink
-	 * still gets all that is sound, with gaps where something was lost.
+	 * still gets all that is sound, with gaps where something was lost. A writeset of an era that
+	 * cannot be is handed on too, under that era (or UINT32_MAX, if it is larger).
 	 */
 	int (*finding)(void *context, const struct finding *finding);
 };

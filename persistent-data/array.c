@@ -58,6 +58,8 @@ static bool check_block(const struct walk *walk, uint64_t index, const uint8_t *
 		return damage_is_number(damage, "wrong maximum of entries", found,
 					array_max_entries(value_size));
 	found = get_le32(data + ARRAY_NR_ENTRIES);
+	if (index + 1 >= walk->nr_array_blocks && found <= array_max_entries(value_size))
+		damage->real_end = index * array_max_entries(value_size) + found;
 	if (found != nr_entries)
 		return damage_is_number(damage, "wrong number of entries", found, nr_entries);
 	return true;
@@ -76,10 +78,15 @@ static int walk_block(struct walk *walk, uint64_t index, unsigned slot, uint64_t
 	if (r)
 		return r;
 	if (index >= walk->nr_array_blocks) {
+		/* Keys that leave gaps behind them prove nothing about the array's size. */
+		if (data && index == walk->next)
+			check_block(walk, index, data, &damage);
+		damage.has_numbers = false;
 		damage_is(&damage, "surplus array block");
 		return lost(walk, &damage, index, index + 1);
 	}
-	if (!data || !check_block(walk, index, data, &damage))
+	if (!data || !check_block(walk, index, data, &damage) ||
+	    !block_reader_trusts(walk->reader, &walk->reader->data, slot, &damage))
 		return lost(walk, &damage, index, index + 1);
 	walk->next = index + 1;
 	return walk->visitor->entries(walk->visitor->context, first,
@@ -113,9 +120,11 @@ static int walk_leaf(void *context, const struct btree_leaf *leaf)
 static int leaf_lost(void *context, const struct damage *damage)
 {
 	struct walk *walk = context;
+	struct damage node = *damage;
 	int r = skip_to(walk, damage->begin, damage->block);
 
-	return r ? r : lost(walk, damage, damage->begin, damage->end);
+	node.real_end = 0; /* keys are not entries */
+	return r ? r : lost(walk, &node, damage->begin, damage->end);
 }
 
 int array_walk(struct block_reader *reader, const struct array *array,

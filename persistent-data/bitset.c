@@ -20,7 +20,8 @@ static int clear_past_end(struct walk *walk, uint64_t *last, uint64_t block)
 				.what = "bits are set past the end",
 				.error = PD_ERR_CORRUPT,
 				.begin = nr_bits,
-				.end = nr_bits};
+				.end = nr_bits,
+				.real_end = bitset_nr_words(nr_bits) * BITSET_WORD_BITS};
 
 	if (!(*last & ~mask))
 		return PD_OK;
@@ -54,6 +55,7 @@ static int words_lost(void *context, const struct damage *damage)
 
 	bits.begin = first_bit(walk, damage->begin);
 	bits.end = first_bit(walk, damage->end);
+	bits.real_end = damage->real_end * BITSET_WORD_BITS;
 	return walk->visitor->damage(walk->visitor->context, &bits);
 }
 

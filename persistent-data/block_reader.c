@@ -15,6 +15,7 @@ struct batch_slot {
 	uint64_t block;
 	enum slot_state state;
 	bool shared;
+	bool again;	   /* a second look: it was used before in this pass */
 	unsigned position; /* in the buffer, in blocks */
 };
 
@@ -89,9 +90,11 @@ static unsigned take_orders(struct block_reader *reader, struct block_batch *bat
 			continue;
 		use = ref_counts_add(reader->refs, blocks[i], parent_shared);
 		slot->shared = use == REF_SHARED;
-		slot->state = use == REF_AGAIN ? SLOT_AGAIN : SLOT_READ;
-		if (use == REF_AGAIN)
+		slot->again = use == REF_AGAIN && reader->refs->looks_left;
+		slot->state = use == REF_AGAIN && !slot->again ? SLOT_AGAIN : SLOT_READ;
+		if (slot->state == SLOT_AGAIN)
 			continue;
+		reader->refs->looks_left -= slot->again;
 		if (nr_sorted && batch->sorted[nr_sorted - 1]->block > blocks[i])
 			ascending = false;
 		batch->sorted[nr_sorted++] = slot;
@@ -157,4 +160,16 @@ const uint8_t *block_batch_get(const struct block_batch *batch, unsigned i, enum
 		break;
 	}
 	return damage->what ? NULL : block;
+}
+
+bool block_reader_trusts(struct block_reader *reader, const struct block_batch *batch, unsigned i,
+			 struct damage *damage)
+{
+	const struct batch_slot *slot = &batch->slots[i];
+
+	if (slot->again)
+		ref_counts_distrust(reader->refs, slot->block);
+	if (ref_counts_distrusted(reader->refs, slot->block))
+		return damage_is(damage, "is used elsewhere too, or free by its count");
+	return true;
 }

@@ -60,4 +60,16 @@ void block_batch_read(struct block_reader *reader, struct block_batch *batch,
 const uint8_t *block_batch_get(const struct block_batch *batch, unsigned i, enum block_type type,
 			       bool *shared, struct damage *damage);
 
+/*
+ * To be asked about a block that was found to be sound, and right in its place by all that it says
+ * itself. false: it is not to be trusted all the same, as damage tells now.
+ *
+ * A block that is used twice is not even read the second time, so that walks end, and whoever met it
+ * first has it. That will do to find damage. To work with what is damaged, a number of second looks
+ * is allowed (refs->looks_left): of two uses the one whose place the block does not fit is wrong then;
+ * if it fits both, nobody knows which is right, and the block is distrusted from then on.
+ */
+bool block_reader_trusts(struct block_reader *reader, const struct block_batch *batch, unsigned i,
+			 struct damage *damage);
+
 #endif

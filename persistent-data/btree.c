@@ -56,8 +56,10 @@ static bool check_keys(const struct node *node, struct damage *damage)
 		if (node->keys[i] <= node->keys[i - 1])
 			return damage_is(damage, "keys do not ascend");
 	if (node->nr_entries &&
-	    (node->keys[0] < node->begin || node->keys[node->nr_entries - 1] > node->last))
+	    (node->keys[0] < node->begin || node->keys[node->nr_entries - 1] > node->last)) {
+		damage->real_end = node->keys[node->nr_entries - 1] + 1;
 		return damage_is(damage, "keys outside the range that the parent gives");
+	}
 	return true;
 }
 
@@ -116,7 +118,8 @@ static int walk_child(struct walk *walk, struct node *child, const struct block_
 
 	damage.parent = parent;
 	child->block = damage.block;
-	if (!data || !decode(walk, child, data, &damage))
+	if (!data || !decode(walk, child, data, &damage) ||
+	    !block_reader_trusts(walk->reader, batch, slot, &damage))
 		return lost(walk, &damage, child);
 	return walk_node(walk, child);
 }

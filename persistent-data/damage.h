@@ -19,6 +19,11 @@ struct damage {
 	int error;	       /* PD_ERR_CORRUPT, or PD_ERR_IO */
 	uint64_t begin;	       /* lost: keys of a btree, entries of an array, bits of a bitset, */
 	uint64_t end;	       /* half-open */
+	/*
+	 * Where a sound block contradicts the one that names it: the end of the array or bitset as it
+	 * has it; the end of the keys that are in it. 0: nothing of the kind.
+	 */
+	uint64_t real_end;
 };
 
 /*

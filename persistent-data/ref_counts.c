@@ -8,11 +8,13 @@
 
 #define USED_IN_PASS 0x8000
 #define MARKED 0x4000
+#define DISTRUSTED 0x2000
 
 int ref_counts_init(struct ref_counts *refs, uint64_t nr_blocks)
 {
 	refs->nr_blocks = nr_blocks;
 	refs->used = false;
+	refs->looks_left = 0;
 	/* calloc: pages of a large device that are never counted cost no memory. */
 	refs->counts = calloc(nr_blocks ? nr_blocks : 1, sizeof(*refs->counts));
 	return refs->counts ? PD_OK : PD_ERR_NO_MEMORY;
@@ -55,6 +57,16 @@ void ref_counts_begin_pass(struct ref_counts *refs)
 unsigned ref_counts_get(const struct ref_counts *refs, uint64_t block)
 {
 	return refs->counts[block] & REF_COUNT_MAX;
+}
+
+void ref_counts_distrust(struct ref_counts *refs, uint64_t block)
+{
+	refs->counts[block] |= DISTRUSTED;
+}
+
+bool ref_counts_distrusted(const struct ref_counts *refs, uint64_t block)
+{
+	return refs->counts[block] & DISTRUSTED;
 }
 
 void ref_counts_mark(struct ref_counts *refs, uint64_t block)

@@ -13,12 +13,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REF_COUNT_MAX 0x3fff /* counts stay there when they reach it; no lawful count does */
+#define REF_COUNT_MAX 0x1fff /* counts stay there when they reach it; no lawful count does */
 
 struct ref_counts {
 	uint64_t nr_blocks;
-	bool used;	  /* a pass has been begun */
-	uint16_t *counts; /* the count, and two flags on top of it */
+	bool used;	     /* a pass has been begun */
+	uint64_t looks_left; /* see block_reader_trusts(); 0 to begin with */
+	uint16_t *counts;    /* the count, and three flags on top of it */
 };
 
 enum ref_use {
@@ -44,6 +45,10 @@ void ref_counts_clear(struct ref_counts *refs);
 void ref_counts_begin_pass(struct ref_counts *refs);
 
 unsigned ref_counts_get(const struct ref_counts *refs, uint64_t block);
+
+/* Blocks that are taken for lost whatever they hold; see block_reader_trusts(). */
+void ref_counts_distrust(struct ref_counts *refs, uint64_t block);
+bool ref_counts_distrusted(const struct ref_counts *refs, uint64_t block);
 
 /* A flag of the caller's for each block. */
 void ref_counts_mark(struct ref_counts *refs, uint64_t block);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds what a superblock names; if it is lost, by looking at every block of the device for states
+ * that are consistent (see state.h).
+ */
+#ifndef ERA_FIND_H
+#define ERA_FIND_H
+
+#include "era/superblock.h"
+#include "persistent-data/block_io.h"
+#include "persistent-data/report.h"
+
+/* What a superblock does not tell if it is lost; 0: not known. */
+struct find_hints {
+	uint32_t nr_blocks;	  /* data blocks */
+	uint32_t data_block_size; /* sectors */
+};
+
+#define FIND_MAX_STATES 8
+
+struct found {
+	/*
+	 * 0: nothing; then the first one has numbers, but no roots. More than one: which is the latest
+	 * cannot be told.
+	 */
+	unsigned nr;
+	struct superblock superblocks[FIND_MAX_STATES];
+};
+
+/*
+ * Reads the superblock, whose fields need not be in order; or, if it is lost, makes one up from the
+ * latest state that is left, without uuid and with the least current era that it can have had. What is
+ * found is reported. PD_ERR_CORRUPT: the superblock is lost and the hints do not make up for it;
+ * PD_ERR_USAGE: it contradicts them; PD_ERR_UNSUPPORTED: another thing than era metadata, and no hints
+ * say that it was; PD_ERR_NO_MEMORY.
+ */
+int find_superblock(struct block_io *io, const struct find_hints *hints,
+		    const struct report *report, struct found *found);
+
+#endif

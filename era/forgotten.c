@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds writesets that nothing refers to. */
+#include "era/forgotten.h"
+#include "era/kind.h"
+#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
+#include "persistent-data/error.h"
+#include "persistent-data/le.h"
+
+#include <stdlib.h>
+
+#define WORDS_PER_BLOCK ((METADATA_BLOCK_SIZE - ARRAY_VALUES) / sizeof(uint64_t))
+#define BITS_PER_BLOCK (WORDS_PER_BLOCK * BITSET_WORD_BITS)
+
+struct search {
+	struct survey *survey;
+	struct metadata *metadata;
+	bool *forgotten;
+	bool explained;
+	uint64_t nr;
+	uint8_t *leaf, *data; /* a block each */
+};
+
+static enum kind read_block(const struct search *search, uint64_t number, uint8_t *block)
+{
+	if (number >= search->metadata->refs.nr_blocks ||
+	    block_io_read(search->metadata->io, number, 1, block))
+		return KIND_UNKNOWN;
+	return block_kind(block, number);
+}
+
+static int take_words(struct search *search, uint64_t first)
+{
+	uint64_t words[WORDS_PER_BLOCK];
+	unsigned n = get_le32(search->data + ARRAY_NR_ENTRIES);
+
+	get_le64_array(words, search->data + ARRAY_VALUES, n);
+	return survey_add_bits(search->survey, first, words, n, search->survey->info.current_era);
+}
+
+/* One array block of a forgotten bitset, by its index. */
+static int take_block(struct search *search, uint64_t index, uint64_t number)
+{
+	uint64_t first = index * BITS_PER_BLOCK;
+	enum kind kind = read_block(search, number, search->data);
+
+	if (number < search->metadata->refs.nr_blocks)
+		search->forgotten[number] = false;
+	if (kind == KIND_WORDS)
+		return take_words(search, first);
+	return survey_add_range(search->survey, first, first + BITS_PER_BLOCK,
+				search->survey->info.current_era);
+}
+
+/* An era array's leaf looks the same: what it leads to makes the difference. */
+static bool leads_to(const struct search *search, enum kind kind)
+{
+	unsigned n = kind_nr_entries(search->leaf);
+
+	for (unsigned i = 0; i < n; i++)
+		if (read_block(search, kind_pointer(search->leaf, KIND_POINTERS, i),
+			       search->data) == kind)
+			return true;
+	return false;
+}
+
+static int take_leaf(struct search *search, uint64_t number)
+{
+	int r = PD_OK;
+
+	if (read_block(search, number, search->leaf) != KIND_POINTERS)
+		return PD_OK;
+	search->forgotten[number] = false;
+	if (!kind_nr_entries(search->leaf) || leads_to(search, KIND_ERAS))
+		return PD_OK;
+	search->nr++;
+	for (unsigned i = 0; !r && i < kind_nr_entries(search->leaf); i++) {
+		uint64_t index = kind_key(search->leaf, i);
+
+		if (index <= ERA_MAX_DATA_BLOCKS / BITS_PER_BLOCK)
+			r = take_block(search, index, kind_pointer(search->leaf, KIND_POINTERS, i));
+	}
+	return r;
+}
+
+/* What no leaf has explained. */
+static void take_rest(struct search *search, uint64_t number)
+{
+	enum kind kind = read_block(search, number, search->data);
+
+	if (kind == KIND_WORDS || kind == KIND_UNKNOWN ||
+	    (kind == KIND_WRITESETS && kind_nr_entries(search->data)))
+		search->survey->everything = true;
+}
+
+static int search_all(struct search *search)
+{
+	uint64_t nr_blocks = search->metadata->refs.nr_blocks;
+	int r = PD_OK;
+
+	for (uint64_t i = 0; !r && i < nr_blocks; i++)
+		if (search->forgotten[i])
+			r = take_leaf(search, i);
+	for (uint64_t i = 0; !r && !search->explained && i < nr_blocks; i++)
+		if (search->forgotten[i])
+			take_rest(search, i);
+	return r;
+}
+
+int forgotten_find(struct survey *survey, struct metadata *metadata, bool *forgotten,
+		   bool explained, uint64_t *nr)
+{
+	struct search search = {survey, metadata, forgotten, explained, 0, NULL, NULL};
+	int r = PD_ERR_NO_MEMORY;
+
+	search.leaf = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
+	search.data = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
+	if (search.leaf && search.data)
+		r = search_all(&search);
+	free(search.leaf);
+	free(search.data);
+	*nr = search.nr;
+	return r;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What every block of a device is by its own account, for when no superblock tells where to begin. */
+#ifndef ERA_SCAN_H
+#define ERA_SCAN_H
+
+#include "era/kind.h"
+#include "persistent-data/block_io.h"
+
+#include <stdbool.h>
+
+struct scan {
+	struct block_io *io;
+	uint64_t nr_blocks;  /* metadata blocks that can be in use */
+	uint64_t looks_left; /* second looks at blocks: what is hostile must not cost any number */
+	uint8_t *kinds;	     /* of each block: enum kind */
+	uint64_t *sums;	     /* of each array block: its eras added up, or its bits that are set */
+	uint32_t *latest;    /* of each array block of an era array: its latest era */
+	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
+	uint32_t known; /* and in a metadata snapshot: it had begun */
+	uint64_t nr_damaged; /* blocks that hold nothing, and must have held something */
+};
+
+/* Reads the whole device. PD_ERR_NO_MEMORY. To be destroyed in any case. */
+int scan_make(struct scan *scan, struct block_io *io);
+void scan_destroy(struct scan *scan);
+
+/*
+ * A block once more, into a buffer aligned as block_io.h wants it. false: it is not what it was, or
+ * that was one look too many.
+ */
+bool scan_look(struct scan *scan, uint64_t number, uint8_t *block);
+
+#endif

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes up states of metadata from what is on a device, and compares them. */
+#include "era/state.h"
+#include "persistent-data/array.h"
+#include "persistent-data/error.h"
+#include "persistent-data/le.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 12	   /* nodes on the way down to an array block */
+#define BLOCKS_PER_LOOK 64 /* going over all counts costs as many looks at blocks */
+
+struct maker {
+	struct scan *scan;
+	struct superblock *sb;
+	uint8_t *counts; /* of each block: what the space map has, */
+	uint8_t *uses;	 /* and what is found */
+	uint8_t *nodes;	 /* a block for each depth */
+	uint64_t
+		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
+};
+
+static bool is_damaged(const struct scan *scan, uint64_t number)
+{
+	return scan->kinds[number] <= KIND_ZEROES;
+}
+
+static uint8_t *node_at(const struct maker *maker, unsigned depth)
+{
+	return maker->nodes + (size_t)depth * METADATA_BLOCK_SIZE;
+}
+
+static bool use(struct maker *maker, uint64_t number)
+{
+	if (!number || number >= maker->scan->nr_blocks || maker->uses[number] == UINT8_MAX)
+		return false;
+	maker->uses[number]++;
+	return true;
+}
+
+/* The counts. */
+
+static unsigned count_of(const uint8_t *bitmap, unsigned i)
+{
+	unsigned pair = (unsigned)bitmap[BITMAP_COUNTS + i / 4] >> (i % 4 * 2);
+
+	return (pair & 1) << 1 | (pair >> 1 & 1);
+}
+
+static bool read_counts(struct maker *maker, uint64_t first, uint64_t number)
+{
+	const struct scan *scan = maker->scan;
+	const uint8_t *bitmap = node_at(maker, 1);
+
+	if (!use(maker, number))
+		return false;
+	maker->nr_damaged += is_damaged(scan, number);
+	if (scan->kinds[number] != KIND_BITMAP ||
+	    !scan_look(maker->scan, number, node_at(maker, 1)))
+		return false;
+	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS && first + i < scan->nr_blocks; i++) {
+		maker->counts[first + i] = (uint8_t)count_of(bitmap, i);
+		maker->sb->space_map.nr_allocated += maker->counts[first + i] > 0;
+	}
+	return true;
+}
+
+/* number: of the index block; or of the only bitmap, whose index block is lost. */
+static bool read_space_map(struct maker *maker, uint64_t number)
+{
+	const uint8_t *entries = node_at(maker, 0) + INDEX_ENTRIES;
+	struct space_map_root *root = &maker->sb->space_map;
+	uint64_t covered = 0;
+
+	if (maker->scan->kinds[number] == KIND_BITMAP)
+		return read_counts(maker, 0, number);
+	root->bitmap_root = number;
+	if (!scan_look(maker->scan, number, node_at(maker, 0)))
+		return false;
+	for (unsigned i = 0; i < SPACE_MAP_MAX_BITMAPS; i++) {
+		uint64_t bitmap = get_le64(entries + (size_t)i * INDEX_ENTRY_SIZE);
+
+		if (!bitmap)
+			break;
+		if (!read_counts(maker, covered, bitmap))
+			return false;
+		covered += SPACE_MAP_BITMAP_COUNTS;
+	}
+	root->nr_blocks = covered < maker->scan->nr_blocks ? covered : maker->scan->nr_blocks;
+	return maker->counts[SUPERBLOCK_BLOCK] == 1 && maker->counts[number] == 1;
+}
+
+/* What refers to what. */
+
+static bool use_snapshot(struct maker *maker, uint64_t number)
+{
+	struct superblock snapshot;
+	struct damage damage;
+
+	if (maker->sb->metadata_snap ||
+	    !superblock_decode(node_at(maker, 0), number, maker->scan->nr_blocks, true, &snapshot,
+			       &damage))
+		return false;
+	maker->sb->metadata_snap = number;
+	return use(maker, snapshot.writeset_tree_root) && use(maker, snapshot.era_array_root);
+}
+
+static bool use_pointers(struct maker *maker, uint64_t number)
+{
+	enum kind kind = maker->scan->kinds[number];
+	const uint8_t *node = node_at(maker, 0);
+	bool sound = true;
+
+	if (kind != KIND_INTERNAL && kind != KIND_WRITESETS && kind != KIND_POINTERS &&
+	    kind != KIND_SUPERBLOCK)
+		return true;
+	if (!scan_look(maker->scan, number, node_at(maker, 0)))
+		return false;
+	if (kind == KIND_SUPERBLOCK)
+		return use_snapshot(maker, number);
+	for (unsigned i = 0; sound && i < kind_nr_entries(node); i++)
+		sound = use(maker, kind_pointer(node, kind, i));
+	return sound;
+}
+
+/* A child of a node of which it is known what it is; 0: there is none. */
+static uint64_t known_child(const struct maker *maker, const uint8_t *node, enum kind kind)
+{
+	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
+		uint64_t child = kind_pointer(node, kind, i);
+
+		if (child < maker->scan->nr_blocks && maker->scan->kinds[child] > KIND_ZEROES)
+			return child;
+	}
+	return 0;
+}
+
+/* What a tree is for, by its leaves and, if it is an array's, by what these lead to. */
+static enum kind kind_of_tree(const struct maker *maker, uint64_t root)
+{
+	enum kind kind = maker->scan->kinds[root];
+
+	for (unsigned depth = 0; depth < MAX_DEPTH; depth++) {
+		if (kind != KIND_INTERNAL && kind != KIND_POINTERS)
+			return kind;
+		if (!scan_look(maker->scan, root, node_at(maker, 0)))
+			return KIND_UNKNOWN;
+		root = known_child(maker, node_at(maker, 0), kind);
+		kind = maker->scan->kinds[root];
+	}
+	return KIND_UNKNOWN;
+}
+
+static bool take_root(uint64_t *root, uint64_t number)
+{
+	if (*root)
+		return false;
+	*root = number;
+	return true;
+}
+
+/* A block that is counted once more than it is used: the superblock named it. */
+static bool place_root(const struct maker *maker, uint64_t number)
+{
+	struct superblock *sb = maker->sb;
+
+	switch (kind_of_tree(maker, number)) {
+	case KIND_WRITESETS:
+		return take_root(&sb->writeset_tree_root, number);
+	case KIND_ERAS:
+		return take_root(&sb->era_array_root, number);
+	case KIND_WORDS:
+		return take_root(&sb->writeset_root, number);
+	case KIND_REF_COUNTS:
+		return take_root(&sb->space_map.ref_count_root, number);
+	default:
+		return number == sb->space_map.bitmap_root || number == sb->metadata_snap;
+	}
+}
+
+/* A bitmap whose index block is in use as well makes no state of its own. */
+static bool has_index(const struct maker *maker)
+{
+	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
+		if (maker->counts[i] && maker->scan->kinds[i] == KIND_INDEX)
+			return true;
+	return false;
+}
+
+static bool use_all(struct maker *maker)
+{
+	bool sound = true;
+
+	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++) {
+		if (!maker->counts[i])
+			continue;
+		maker->nr_damaged += is_damaged(maker->scan, i);
+		sound &= use_pointers(maker, i);
+	}
+	return sound;
+}
+
+static bool place_all(const struct maker *maker)
+{
+	bool sound = true;
+
+	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++) {
+		if (maker->counts[i] == maker->uses[i] + 1)
+			sound &= place_root(maker, i);
+		else
+			sound &= maker->counts[i] == maker->uses[i];
+	}
+	return sound;
+}
+
+static bool find_roots(struct maker *maker, uint64_t number)
+{
+	const struct superblock *sb = maker->sb;
+	bool sound;
+
+	if (!read_space_map(maker, number))
+		return false;
+	sound = use_all(maker);
+	sound &= place_all(maker);
+	if (!sb->space_map.bitmap_root && has_index(maker))
+		maker->nr_damaged = 0;
+	return sound && sb->space_map.bitmap_root && sb->writeset_tree_root && sb->era_array_root &&
+	       sb->space_map.ref_count_root;
+}
+
+/* What the state says. */
+
+struct blocks {
+	uint64_t nr;	  /* that there should be, ... */
+	uint64_t *blocks; /* ... to be listed here; NULL: they are not wanted */
+	uint64_t next;	  /* index of the one whose turn it is */
+	uint64_t sum;
+	uint32_t latest;
+	bool gaps; /* in the indexes */
+	bool lost;
+};
+
+static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
+		       uint64_t index, uint64_t number)
+{
+	const struct scan *scan = maker->scan;
+
+	if (scan->kinds[number] == kind) {
+		blocks->sum += scan->sums[number];
+		if (scan->latest[number] > blocks->latest)
+			blocks->latest = scan->latest[number];
+	} else {
+		blocks->lost = true;
+	}
+	blocks->gaps |= index != blocks->next++;
+	if (blocks->blocks && index < blocks->nr)
+		blocks->blocks[index] = number;
+}
+
+/* The array blocks below a node, which are to be of one kind. That trees end has been seen to. */
+static void take_blocks(const struct maker *maker, struct blocks *blocks, enum kind kind,
+			uint64_t root, unsigned depth)
+{
+	uint8_t *node = node_at(maker, depth);
+	enum kind node_kind = maker->scan->kinds[root];
+
+	if (depth == MAX_DEPTH - 1 || (node_kind != KIND_INTERNAL && node_kind != KIND_POINTERS) ||
+	    !scan_look(maker->scan, root, node)) {
+		blocks->lost = true;
+		return;
+	}
+	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
+		uint64_t child = kind_pointer(node, node_kind, i);
+
+		if (child >= maker->scan->nr_blocks)
+			blocks->lost = true;
+		else if (node_kind == KIND_INTERNAL)
+			take_blocks(maker, blocks, kind, child, depth + 1);
+		else
+			take_block(maker, blocks, kind, kind_key(node, i), child);
+	}
+}
+
+/* The latest writeset of a tree that has any bits set. */
+static void take_writesets(const struct maker *maker, struct state *state, uint64_t root,
+			   unsigned depth)
+{
+	uint8_t *node = node_at(maker, depth);
+	enum kind kind = maker->scan->kinds[root];
+
+	if (depth == MAX_DEPTH / 2 || (kind != KIND_INTERNAL && kind != KIND_WRITESETS) ||
+	    !scan_look(maker->scan, root, node))
+		return;
+	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
+		uint64_t child = kind_pointer(node, kind, i);
+		struct blocks bits = {.nr = 0};
+
+		if (child >= maker->scan->nr_blocks)
+			continue;
+		if (kind == KIND_INTERNAL)
+			take_writesets(maker, state, child, depth + 1);
+		else
+			take_blocks(maker, &bits, KIND_WORDS, child, depth + 1);
+		if ((bits.sum || bits.lost) && kind_key(node, i) > state->written_era &&
+		    kind_key(node, i) < UINT32_MAX)
+			state->written_era = (uint32_t)kind_key(node, i);
+	}
+}
+
+/* Whether the last array block has the entries that it should, if it can be read. */
+static bool has_right_end(const struct maker *maker, const struct state *state, uint32_t nr_blocks)
+{
+	uint64_t last = state->nr_array_blocks - 1;
+	uint64_t number = state->array_blocks[last];
+	uint8_t *block = node_at(maker, 0);
+
+	if (!number)
+		return false;
+	if (maker->scan->kinds[number] != KIND_ERAS || !scan_look(maker->scan, number, block))
+		return true;
+	return get_le32(block + ARRAY_NR_ENTRIES) ==
+	       nr_blocks - last * array_max_entries(sizeof(uint32_t));
+}
+
+static bool read_state(const struct maker *maker, struct state *state, uint32_t nr_blocks)
+{
+	const struct superblock *sb = &state->superblock;
+	struct blocks eras = {.nr = state->nr_array_blocks, .blocks = state->array_blocks};
+	struct blocks bits = {.nr = 0};
+
+	if (sb->era_array_root)
+		take_blocks(maker, &eras, KIND_ERAS, sb->era_array_root, 0);
+	state->damaged |= eras.gaps;
+	/* That of another time: the device was larger or smaller then. */
+	if (!state->damaged && (eras.next != eras.nr || !has_right_end(maker, state, nr_blocks)))
+		return false;
+	state->written_era = eras.latest;
+	if (sb->writeset_tree_root)
+		take_writesets(maker, state, sb->writeset_tree_root, 0);
+	if (sb->writeset_root)
+		take_blocks(maker, &bits, KIND_WORDS, sb->writeset_root, 0);
+	state->nr_bits = bits.sum;
+	state->bits_lost = bits.lost;
+	return true;
+}
+
+static bool pay(struct scan *scan)
+{
+	uint64_t cost = scan->nr_blocks / BLOCKS_PER_LOOK + 1;
+
+	scan->looks_left -= cost < scan->looks_left ? cost : scan->looks_left;
+	return scan->looks_left;
+}
+
+static bool make_state(struct maker *maker, struct state *state, uint64_t number)
+{
+	if (!find_roots(maker, number)) {
+		/* Where nothing is damaged, the blocks were put to another use since. */
+		if (!maker->nr_damaged)
+			return false;
+		state->damaged = true;
+	}
+	state->nr_damaged = maker->nr_damaged;
+	return read_state(maker, state, state->superblock.info.nr_blocks);
+}
+
+bool state_make(struct state *state, struct scan *scan, uint64_t number,
+		const struct stream_info *info, int *error)
+{
+	struct maker maker = {.scan = scan, .sb = &state->superblock};
+	bool sound = false;
+
+	*state = (struct state){.superblock = {.info = *info, .writeset_bits = info->nr_blocks}};
+	state->nr_array_blocks = array_nr_blocks(info->nr_blocks, sizeof(uint32_t));
+	state->array_blocks = calloc(state->nr_array_blocks + 1, sizeof(*state->array_blocks));
+	maker.counts = calloc(scan->nr_blocks, sizeof(*maker.counts));
+	maker.uses = calloc(scan->nr_blocks, sizeof(*maker.uses));
+	maker.nodes = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)MAX_DEPTH * METADATA_BLOCK_SIZE);
+	if (!state->array_blocks || !maker.counts || !maker.uses || !maker.nodes)
+		*error = PD_ERR_NO_MEMORY;
+	else
+		sound = pay(scan) && make_state(&maker, state, number);
+	free(maker.counts);
+	free(maker.uses);
+	free(maker.nodes);
+	return sound;
+}
+
+void state_destroy(struct state *state)
+{
+	free(state->array_blocks);
+	state->array_blocks = NULL;
+}
+
+/* Comparing. */
+
+static enum state_order order(uint64_t a, uint64_t b)
+{
+	return a < b ? STATE_EARLIER : a > b ? STATE_LATER : STATE_SAME;
+}
+
+static enum state_order compare_arrays(const struct scan *scan, const struct state *a,
+				       const struct state *b)
+{
+	enum state_order result = STATE_SAME;
+
+	for (uint64_t i = 0; i < a->nr_array_blocks; i++) {
+		uint64_t left = a->array_blocks[i];
+		uint64_t right = b->array_blocks[i];
+		enum state_order here;
+
+		if (left == right)
+			continue;
+		if (scan->kinds[left] != KIND_ERAS || scan->kinds[right] != KIND_ERAS)
+			return STATE_UNKNOWN;
+		here = order(scan->sums[left], scan->sums[right]);
+		if (here != STATE_SAME && result != STATE_SAME && here != result)
+			return STATE_UNKNOWN;
+		if (here != STATE_SAME)
+			result = here;
+	}
+	return result;
+}
+
+enum state_order state_compare(const struct scan *scan, const struct state *a,
+			       const struct state *b)
+{
+	enum state_order result = compare_arrays(scan, a, b);
+
+	if (result != STATE_SAME)
+		return result;
+	if (a->damaged || b->damaged)
+		return STATE_UNKNOWN;
+	if (a->written_era != b->written_era)
+		return order(a->written_era, b->written_era);
+	if (a->superblock.writeset_root == b->superblock.writeset_root)
+		return STATE_SAME;
+	if (a->bits_lost || b->bits_lost)
+		return STATE_UNKNOWN;
+	return order(a->nr_bits, b->nr_bits);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * States of metadata that are left on a device, and which of two is the later one.
+ *
+ * A device is full of old versions of everything, sound to look at. What was in use together a space
+ * map knows: of the blocks that it counts, those that are counted once more than others refer to them
+ * are what the superblock referred to. The state is consistent if that comes out even: one writeset
+ * tree, one era array, one tree of reference counts, perhaps a current writeset, perhaps a metadata
+ * snapshot. The kernel takes new blocks before it takes those that are free again, so many states can be left.
+ *
+ * Which is the latest shows in what they say, since in time it only gets more: eras in the era array
+ * grow; by the same era array, the latest era that had any writes does; and by the same of these the
+ * bits of the current writeset do, since the eras that went without writes left it empty.
+ */
+#ifndef ERA_STATE_H
+#define ERA_STATE_H
+
+#include "era/scan.h"
+#include "era/superblock.h"
+
+struct state {
+	struct superblock superblock; /* without uuid and current era */
+	uint64_t nr_array_blocks;
+	uint64_t *array_blocks; /* of the era array; 0: none in that place */
+	uint32_t written_era;	/* the latest that is over and had writes */
+	uint64_t nr_bits;	/* that are set in the current writeset; */
+	bool bits_lost;		/* or not all of them can be read */
+	uint64_t nr_damaged;	/* blocks in use that hold nothing now */
+	bool damaged; /* more is lost than what its trees contain: not consistent any longer */
+};
+
+/*
+ * The state to which a space map belongs, by its index block; or by its bitmap, if that is the only
+ * one and its index block is lost. info: the sizes that its era array must have. false: there is no
+ * such state that is consistent, or would be but for damage. *error: PD_ERR_NO_MEMORY, or
+ * unchanged. To be destroyed in any case.
+ */
+bool state_make(struct state *state, struct scan *scan, uint64_t number,
+		const struct stream_info *info, int *error);
+void state_destroy(struct state *state);
+
+enum state_order {
+	STATE_EARLIER,
+	STATE_SAME, /* they say the same */
+	STATE_LATER,
+	STATE_UNKNOWN, /* damaged, or not of one history: the device was formatted in between */
+};
+
+/* How a compares with b. */
+enum state_order state_compare(const struct scan *scan, const struct state *a,
+			       const struct state *b);
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* Surveys damaged metadata: walks all trees, and compares them with the space map. */
+#include "era/survey.h"
+#include "era/forgotten.h"
+#include "era/trees.h"
+#include "persistent-data/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Eras past the current one say that the superblock is an old one. But one as large as that is
+ * rubbish: no device lives to see so many, and some must be left.
+ */
+#define LAST_PLAUSIBLE_ERA INT32_MAX
+
+struct surveyor {
+	struct sink sink; /* of the first walk: looks at the numbers alone */
+	struct survey *survey;
+	struct metadata *metadata;
+	uint32_t tree_era, array_era; /* the latest era in the writesets, in the era array */
+	bool has_writeset;
+	uint32_t writeset_bits;			 /* of the latest */
+	uint64_t array_end;			 /* the data blocks that the era array has */
+	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
+	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
+	bool *forgotten, *less;	   /* of each metadata block */
+};
+
+/* The numbers. */
+
+static int probe_begin(struct sink *sink, const struct stream_info *info)
+{
+	(void)sink;
+	(void)info;
+	return PD_OK;
+}
+
+/* The current writeset comes last, under the era that it was said to be. */
+static int probe_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
+{
+	struct surveyor *surveyor = (struct surveyor *)sink;
+
+	if (era < LAST_PLAUSIBLE_ERA && era > surveyor->tree_era)
+		surveyor->tree_era = era;
+	if (era <= LAST_PLAUSIBLE_ERA) {
+		surveyor->has_writeset = true;
+		surveyor->writeset_bits = nr_bits;
+	}
+	return PD_OK;
+}
+
+static int probe_words(struct sink *sink, uint64_t first_word, const uint64_t *words, unsigned n)
+{
+	(void)sink;
+	(void)first_word;
+	(void)words;
+	(void)n;
+	return PD_OK;
+}
+
+static int probe_end(struct sink *sink)
+{
+	(void)sink;
+	return PD_OK;
+}
+
+static int probe_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
+{
+	struct surveyor *surveyor = (struct surveyor *)sink;
+
+	(void)first_block;
+	for (unsigned i = 0; i < n; i++)
+		if (eras[i] > surveyor->array_era && eras[i] < LAST_PLAUSIBLE_ERA)
+			surveyor->array_era = eras[i];
+	return PD_OK;
+}
+
+static const struct sink_ops probe_ops = {probe_begin, probe_writeset_begin, probe_words,
+					  probe_end,   probe_eras,	     probe_end};
+
+static int live_finding(void *context, const struct finding *finding)
+{
+	struct surveyor *surveyor = context;
+
+	surveyor->live_lost |= finding->damage.loses_references;
+	if (finding->structure == STRUCTURE_ERA_ARRAY &&
+	    finding->damage.real_end > surveyor->array_end)
+		surveyor->array_end = finding->damage.real_end;
+	return PD_OK;
+}
+
+static void begin_references(struct metadata *metadata)
+{
+	struct ref_counts *refs = &metadata->refs;
+
+	ref_counts_clear(refs);
+	refs->looks_left = refs->nr_blocks;
+	ref_counts_add(refs, SUPERBLOCK_BLOCK, false);
+	if (metadata->live.metadata_snap < refs->nr_blocks && metadata->live.metadata_snap)
+		ref_counts_add(refs, metadata->live.metadata_snap, false);
+}
+
+static int walk_live(struct surveyor *surveyor)
+{
+	struct superblock superblock = surveyor->survey->superblock;
+	struct trees_visitor visitor = {&surveyor->sink, surveyor, live_finding};
+
+	begin_references(surveyor->metadata);
+	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
+	return trees_walk(surveyor->metadata, &superblock, false, &visitor);
+}
+
+/*
+ * The latest writeset has as many bits as there are data blocks: where it agrees with the superblock,
+ * an era array that does not is wrong itself.
+ */
+static bool settle_nr_blocks(struct surveyor *surveyor, const struct report *report)
+{
+	struct superblock *sb = &surveyor->survey->superblock;
+	uint32_t before = sb->info.nr_blocks;
+
+	if (surveyor->array_end <= before || surveyor->array_end > ERA_MAX_DATA_BLOCKS ||
+	    (surveyor->has_writeset && surveyor->writeset_bits == before))
+		return false;
+	sb->info.nr_blocks = (uint32_t)surveyor->array_end;
+	report_message(report,
+		       "superblock: %u data blocks, where the era array has %u: taken for %u",
+		       before, sb->info.nr_blocks, sb->info.nr_blocks);
+	return true;
+}
+
+/* Where something is of an era that is not over yet, or has not begun, the superblock is wrong. */
+static void settle_current_era(struct surveyor *surveyor, const struct report *report)
+{
+	const struct superblock *sb = &surveyor->survey->superblock;
+	struct stream_info *info = &surveyor->survey->info;
+	uint32_t goes_on = sb->writeset_root != 0;
+	uint32_t over =
+		surveyor->tree_era > surveyor->array_era ? surveyor->tree_era : surveyor->array_era;
+
+	*info = sb->info;
+	if (!over || over + goes_on <= sb->info.current_era)
+		return;
+	/* A writeset that goes on is of a later era than all that are over. */
+	info->current_era = over + goes_on;
+	report_message(report, "superblock: current era %u, but era %u is found: taken for %u",
+		       sb->info.current_era, over, info->current_era);
+}
+
+/* The space map's testimony. */
+
+static int snapshot_finding(void *context, const struct finding *finding)
+{
+	struct surveyor *surveyor = context;
+
+	surveyor->snapshot_lost |= finding->damage.loses_references;
+	return PD_OK;
+}
+
+static int walk_snapshot(struct surveyor *surveyor)
+{
+	struct metadata *metadata = surveyor->metadata;
+	struct trees_visitor visitor = {NULL, surveyor, snapshot_finding};
+	struct superblock snapshot;
+	struct damage damage;
+	int r;
+
+	if (!metadata->live.metadata_snap)
+		return PD_OK;
+	r = metadata_read_snapshot(metadata->io, &metadata->live, &snapshot, &damage);
+	if (!r)
+		return trees_walk(metadata, &snapshot, true, &visitor);
+	surveyor->snapshot_lost = true;
+	return r == PD_ERR_NO_MEMORY ? r : PD_OK;
+}
+
+static int map_damage(void *context, const struct damage *damage)
+{
+	struct surveyor *surveyor = context;
+
+	(void)damage;
+	surveyor->map_lost = true;
+	return PD_OK;
+}
+
+static int map_hint(void *context, const struct damage *damage)
+{
+	(void)context;
+	(void)damage;
+	return PD_OK;
+}
+
+static int map_mismatch(void *context, uint64_t block, uint32_t stored, uint32_t counted)
+{
+	struct surveyor *surveyor = context;
+
+	surveyor->forgotten[block] = stored && !counted;
+	surveyor->less[block] = stored < counted;
+	surveyor->nr_more += stored > counted;
+	surveyor->nr_less += stored < counted;
+	return PD_OK;
+}
+
+static int compare_counts(struct surveyor *surveyor)
+{
+	struct metadata *metadata = surveyor->metadata;
+	struct space_map_visitor visitor = {surveyor, map_damage, map_hint, map_mismatch};
+	struct space_map_root root = metadata->live.space_map;
+
+	if (root.nr_blocks > metadata->refs.nr_blocks)
+		root.nr_blocks = metadata->refs.nr_blocks;
+	return space_map_check(&metadata->reader, &root, &visitor);
+}
+
+/*
+ * Counts that are too low with none too high: then it is the space map that is wrong. A pointer that
+ * went astray leaves what it should lead to behind.
+ */
+static void judge_pointers(struct surveyor *surveyor, const struct report *report)
+{
+	struct ref_counts *refs = &surveyor->metadata->refs;
+
+	if (!surveyor->nr_less || !(surveyor->nr_more || surveyor->live_lost || surveyor->map_lost))
+		return;
+	for (uint64_t i = SUPERBLOCK_BLOCK + 1; i < refs->nr_blocks; i++)
+		if (surveyor->less[i])
+			ref_counts_distrust(refs, i);
+	report_message(
+		report,
+		"reference counts: too low for %llu of the blocks in use: these are not trusted",
+		(unsigned long long)surveyor->nr_less);
+}
+
+/* Of what belongs to a snapshot that is lost nothing matters. */
+static bool is_superblock_among(const struct surveyor *surveyor)
+{
+	const struct metadata *metadata = surveyor->metadata;
+	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
+	bool found = false;
+
+	for (uint64_t i = 1; block && !found && i < metadata->refs.nr_blocks; i++)
+		found = surveyor->forgotten[i] && !block_io_read(metadata->io, i, 1, block) &&
+			!block_verify(block, BLOCK_SUPERBLOCK, i);
+	free(block);
+	return found;
+}
+
+static int find_forgotten(struct surveyor *surveyor, const struct report *report)
+{
+	uint64_t nr = 0;
+	int r;
+
+	if (!surveyor->nr_more || surveyor->snapshot_lost || is_superblock_among(surveyor))
+		return PD_OK;
+	r = forgotten_find(surveyor->survey, surveyor->metadata, surveyor->forgotten,
+			   surveyor->live_lost, &nr);
+	if (nr)
+		report_message(report,
+			       "writesets: %llu that are in use are named by nothing: their data "
+			       "blocks count as written in era %u",
+			       (unsigned long long)nr, surveyor->survey->info.current_era);
+	if (surveyor->survey->everything)
+		report_message(report,
+			       "reference counts: metadata blocks in use are named by nothing: all "
+			       "data blocks count as written in era %u",
+			       surveyor->survey->info.current_era);
+	return r;
+}
+
+static int survey_trees(struct surveyor *surveyor, const struct report *report)
+{
+	int r = walk_live(surveyor);
+
+	/* Behind the end that it was thought to have, the era array was not looked at. */
+	if (!r && settle_nr_blocks(surveyor, report))
+		r = walk_live(surveyor);
+	if (r)
+		return r;
+	settle_current_era(surveyor, report);
+	r = walk_snapshot(surveyor);
+	if (!r)
+		r = compare_counts(surveyor);
+	if (r)
+		return r;
+	judge_pointers(surveyor, report);
+	return find_forgotten(surveyor, report);
+}
+
+int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report)
+{
+	struct surveyor surveyor = {.sink = {&probe_ops}, .survey = survey, .metadata = metadata};
+	uint64_t nr_blocks = metadata->refs.nr_blocks;
+	int r = PD_ERR_NO_MEMORY;
+
+	*survey = (struct survey){.superblock = metadata->live, .info = metadata->live.info};
+	surveyor.forgotten = calloc(nr_blocks, sizeof(*surveyor.forgotten));
+	surveyor.less = calloc(nr_blocks, sizeof(*surveyor.less));
+	if (surveyor.forgotten && surveyor.less)
+		r = survey_trees(&surveyor, report);
+	free(surveyor.forgotten);
+	free(surveyor.less);
+	return r;
+}
+
+void survey_destroy(struct survey *survey)
+{
+	free(survey->at_least);
+	survey->at_least = NULL;
+}
+
+static bool make_at_least(struct survey *survey)
+{
+	/* calloc: of a large device, what nobody writes to costs no memory. */
+	if (!survey->at_least)
+		survey->at_least = calloc((size_t)survey->info.nr_blocks + 1, sizeof(uint32_t));
+	return survey->at_least;
+}
+
+static void raise_to(struct survey *survey, uint64_t block, uint32_t era)
+{
+	if (block < survey->info.nr_blocks && survey->at_least[block] < era)
+		survey->at_least[block] = era;
+}
+
+int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
+		    uint32_t era)
+{
+	if (!make_at_least(survey))
+		return PD_ERR_NO_MEMORY;
+	for (uint64_t i = 0; i < nr_words; i++)
+		for (uint64_t word = words[i]; word; word &= word - 1)
+			raise_to(survey, first + i * 64 + (uint64_t)__builtin_ctzll(word), era);
+	return PD_OK;
+}
+
+int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end, uint32_t era)
+{
+	if (!make_at_least(survey))
+		return PD_ERR_NO_MEMORY;
+	for (uint64_t i = begin; i < end && i < survey->info.nr_blocks; i++)
+		raise_to(survey, i, era);
+	return PD_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What must be known of damaged metadata before any of it can be used: which blocks are not to be
+ * trusted although they are sound, what the superblock has wrong, and what is missing without a trace
+ * in the trees.
+ *
+ * The space map is the witness. A block that the trees use and that it has as free, or as used less,
+ * while others that it counts are used by nobody: a pointer has gone astray, so what it leads to is
+ * taken for lost. A writeset that it counts and that nothing refers to: somebody forgot it, so its
+ * blocks count as written in the current era. A space map that cannot be read says nothing.
+ */
+#ifndef ERA_SURVEY_H
+#define ERA_SURVEY_H
+
+#include "era/metadata.h"
+
+struct survey {
+	struct superblock superblock; /* to walk the trees by: as it is, but for nr_blocks */
+	struct stream_info info;      /* the superblock's numbers, put right */
+	/* The least era that each data block has, whatever the trees say; NULL: nothing is known. */
+	uint32_t *at_least;
+	bool everything; /* any block may have been written in the current era */
+};
+
+/*
+ * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. What is
+ * found is reported. PD_ERR_NO_MEMORY. To be destroyed in any case.
+ */
+int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report);
+void survey_destroy(struct survey *survey);
+
+/* Data blocks that were written in an era at the earliest, by bits from block `first` on. */
+int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
+		    uint32_t era);
+
+/* The same for all data blocks [begin, end). PD_ERR_NO_MEMORY, both. */
+int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end, uint32_t era);
+
+#endif
