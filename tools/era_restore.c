@@ -5,12 +5,11 @@
 #include "era/xml_read.h"
 #include "persistent-data/error.h"
 #include "tools/cli.h"
+#include "tools/fresh.h"
 #include "tools/input.h"
 #include "tools/schema.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char usage[] =
 	"Usage: era_restore -i FILE -o {device|file} [options]\n"
@@ -57,30 +56,8 @@ static int read_xml(struct input *xml, struct sink *sink)
 
 static bool measure_xml(struct input *xml, struct measure *measure)
 {
-	int r;
-
 	measure_init(measure);
-	r = read_xml(xml, &measure->sink);
-	if (r == PD_ERR_NO_SPACE)
-		cli_fail(xml->cli, "more metadata blocks are needed than the format allows (%u)",
-			 METADATA_MAX_BLOCKS);
-	return !r;
-}
-
-static bool check_fit(const struct cli *cli, const struct measure *measure,
-		      const struct block_io *io)
-{
-	uint64_t needed = measure_device(measure);
-
-	if (needed > METADATA_MAX_BLOCKS)
-		cli_fail(cli, "%llu metadata blocks are needed, more than the format allows (%u)",
-			 (unsigned long long)needed, METADATA_MAX_BLOCKS);
-	else if (measure_total(measure, io->nr_blocks) > io->nr_blocks)
-		cli_fail(cli, "too small: %llu metadata blocks are needed, it has %llu",
-			 (unsigned long long)needed, (unsigned long long)io->nr_blocks);
-	else
-		return true;
-	return false;
+	return fresh_measured(xml->cli, read_xml(xml, &measure->sink));
 }
 
 static bool write_metadata(struct input *xml, struct block_io *io, const char *output)
@@ -95,11 +72,7 @@ static bool write_metadata(struct input *xml, struct block_io *io, const char *o
 		cli_fail(cli, "%s", pd_error_text(r));
 	metadata_write_close(sink);
 	cli->subject = output;
-	if (r == PD_ERR_IO && !xml->failed)
-		cli_fail(cli, "cannot be written: %s", strerror(errno));
-	else if (r == PD_ERR_NO_SPACE)
-		cli_fail(cli, "too small: the input has grown since it was measured");
-	return !r;
+	return xml->failed ? false : fresh_written(cli, r);
 }
 
 /* The XML is read twice: nothing may be written before all of it is known to be good, and to fit. */
@@ -115,7 +88,7 @@ static bool restore_to(struct input *xml, const char *output, struct cli_device 
 	if (!measure_xml(xml, &measure))
 		return false;
 	cli->subject = output;
-	return check_fit(cli, &measure, device->io) && write_metadata(xml, device->io, output);
+	return fresh_fits(cli, &measure, device->io) && write_metadata(xml, device->io, output);
 }
 
 static bool restore(struct input *xml, const char *output)
