@@ -218,17 +218,24 @@ static int take_hint(uint32_t *number, uint32_t hint, bool lost_number, const ch
 	return PD_OK;
 }
 
-static int take_hints(struct stream_info *info, const struct find_hints *hints, bool found,
+/* A device that was cut off may still track what it could when it was whole. */
+static bool can_be_tracked(const struct superblock *sb, uint64_t nr_metadata_blocks)
+{
+	if (sb->space_map.nr_blocks > nr_metadata_blocks &&
+	    sb->space_map.nr_blocks <= METADATA_MAX_BLOCKS)
+		nr_metadata_blocks = sb->space_map.nr_blocks;
+	return sb->info.nr_blocks <= ERA_MAX_DATA_BLOCKS &&
+	       sb->info.nr_blocks <= nr_metadata_blocks * array_max_entries(sizeof(uint32_t));
+}
+
+static int take_hints(struct superblock *sb, const struct find_hints *hints, bool found,
 		      uint64_t nr_metadata_blocks, const struct report *report)
 {
+	struct stream_info *info = &sb->info;
 	struct stream_info known = {.nr_blocks = 0, .data_block_size = info->data_block_size};
 	struct damage damage = {.what = NULL};
 	bool no_size = !found || !superblock_check_sizes(&known, &damage);
-	/* More than this device can track can be right only if it was cut off, and a hint knows better. */
-	bool no_nr_blocks =
-		!found || info->nr_blocks > ERA_MAX_DATA_BLOCKS ||
-		(hints->nr_blocks &&
-		 info->nr_blocks / array_max_entries(sizeof(uint32_t)) > nr_metadata_blocks);
+	bool no_nr_blocks = !found || !can_be_tracked(sb, nr_metadata_blocks);
 	int r = take_hint(&info->data_block_size, hints->data_block_size, no_size,
 			  "data block size", report);
 
@@ -255,7 +262,7 @@ int find_superblock(struct block_io *io, const struct find_hints *hints,
 	r = read_superblock(io, hints, report, block, sb, &in_place);
 	free(block);
 	if (!r)
-		r = take_hints(&sb->info, hints, in_place, io->nr_blocks, report);
+		r = take_hints(sb, hints, in_place, io->nr_blocks, report);
 	if (!r && !superblock_uuid_is_text(&sb->info)) {
 		memset(sb->info.uuid, 0, ERA_UUID_SIZE);
 		report_message(report, "superblock: the uuid is lost");

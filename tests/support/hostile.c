@@ -11,6 +11,7 @@
 #define MEMORY_LIMIT_KIB (64 * 1024)
 #define CPU_LIMIT_SECONDS 3.0
 #define MESSAGE_LIMIT (128 * 1024)
+#define REPAIRED_SIZE (64 << 20) /* bytes; sparse */
 
 /* Sound metadata. */
 
@@ -170,6 +171,29 @@ static void judge_invalidate(const char *name, const char *path, bool snapshot, 
 	outcome_free(&outcome);
 }
 
+/* What it makes of anything is sound, or it makes nothing. */
+static void judge_repair(const char *name, const char *path, bool readable)
+{
+	char repaired[] = "/tmp/era-repaired-XXXXXX";
+	int fd = mkstemp(repaired);
+	struct outcome outcome;
+
+	cr_assert(fd >= 0 && !ftruncate(fd, REPAIRED_SIZE), "%s", repaired);
+	close(fd);
+	outcome = BOUNDED_RUN("era_repair", "-i", path, "-o", repaired);
+	expect_bounded(name, "era_repair", &outcome);
+	cr_expect(!readable || !outcome.status, "%s: era_repair: %s", name, outcome.err);
+	if (outcome.status == 0) {
+		outcome_free(&outcome);
+		outcome = run(name, "era_check", NULL, NULL, false, repaired);
+		cr_expect_eq(outcome.status, 0, "%s: repaired: %s", name, outcome.err);
+	} else {
+		cr_expect(outcome.err_size, "%s: era_repair failed in silence", name);
+	}
+	outcome_free(&outcome);
+	unlink(repaired);
+}
+
 void hostile_judge_file(const char *name, const char *path, bool snapshot, enum verdict verdict,
 			const char *phrase)
 {
@@ -182,6 +206,8 @@ void hostile_judge_file(const char *name, const char *path, bool snapshot, enum 
 	judge_invalidate(name, path, snapshot, readable, "0");
 	judge_invalidate(name, path, snapshot, readable, "3");
 	judge_invalidate(name, path, snapshot, readable, "4294967295");
+	if (!snapshot)
+		judge_repair(name, path, readable);
 }
 
 static void judge(const char *name, const struct image *image, bool snapshot, enum verdict verdict,
