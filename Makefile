@@ -94,7 +94,7 @@ build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
 
 all: $(BIN) $(LIB) $(SCHEMA)
 
-tests: $(TESTS:%=build/tests/%)
+tests: $(TESTS:%=build/tests/%) build/tests/faults.so
 
 help:
 	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
@@ -144,6 +144,12 @@ build/tests/%: build/obj/tests/%.o $(SUPPORT_OBJ) $(LIB)
 	$(call say,link $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
+# What tests/faults.sh preloads. Sanitizers would be in the way.
+build/tests/faults.so: tests/faults/preload.c build/settings
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -fno-builtin $(WARNINGS) -fPIC -shared -o $@ $<
+
 # Commands look for the schema at ../share/era, seen from where they are.
 $(SCHEMA): era/era.rng
 	@mkdir -p $(@D)
@@ -174,7 +180,7 @@ valgrind:
 	@$(REMAKE) SANITIZE= all
 	@tests/run-valgrind
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch])
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c)
 SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/*.sh tests/kernel/* completions/*))
 
 lint:

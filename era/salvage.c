@@ -353,6 +353,8 @@ int salvage_read(struct salvage *salvage, struct sink *sink, const struct report
 	r = read_trees(salvage);
 	if (!r)
 		report_sum(salvage);
+	else if (r == PD_ERR_NO_MEMORY)
+		report_message(report, "out of memory");
 	return r;
 }
 

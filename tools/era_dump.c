@@ -83,7 +83,9 @@ static int dump_to(const struct source *source, struct sink *xml, bool logical,
 
 	if (logical)
 		r = logical_open(xml, &folded);
-	if (!r)
+	if (r)
+		report_message(report, "%s", pd_error_text(r));
+	else
 		r = read_source(source, logical ? folded : xml, report);
 	logical_close(folded);
 	return r;

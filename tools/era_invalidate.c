@@ -61,10 +61,14 @@ static int print_changed(const struct cli *cli, const struct changed *changed,
 			 const struct options *options, const struct stat *input)
 {
 	struct output output;
+	int r;
 
 	if (!output_open(&output, cli, options->output, input))
 		return EXIT_FAILURE;
-	return format_xml(changed, &output.text) ? output_abort(&output) : output_commit(&output);
+	r = format_xml(changed, &output.text);
+	if (r == PD_ERR_NO_MEMORY)
+		cli_fail(cli, "%s", pd_error_text(r));
+	return r ? output_abort(&output) : output_commit(&output);
 }
 
 static int invalidate_file(struct cli *cli, const char *path, const struct options *options)

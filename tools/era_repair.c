@@ -62,9 +62,9 @@ static bool write_salvage(struct cli *cli, struct salvage *salvage, struct block
 
 	if (!r)
 		r = salvage_read(salvage, sink, &cli->report);
-	metadata_write_close(sink);
-	if (r == PD_ERR_NO_MEMORY)
+	else
 		cli_fail(cli, "%s", pd_error_text(r));
+	metadata_write_close(sink);
 	cli->subject = options->output;
 	return fresh_written(cli, r);
 }

@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Lets every read, write, flush, close and allocation of every command fail in turn, until a run passes
+# untouched; and lets reads and writes be short, and be interrupted. A command that fails says so and
+# exits with 1, and what it should have replaced is as it was, or no metadata at all. One that does not
+# fail, all the same, has done all its work.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# The sanitizers' own allocator cannot be let fail in this way.
+if [ -n "${ERA_SANITIZED:-}" ]; then
+	echo 'the commands are built with sanitizers, which nothing can be preloaded before'
+	exit 77
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+preload=$PWD/build/tests/faults.so
+runs=0 failures=0
+
+gzip -dc tests/fixtures/crash/meta.img.gz > "$work/sound"
+cp "$work/sound" "$work/damaged"
+# A block of the era array, and one of a writeset.
+for block in 71 134; do
+	printf 'spoilt' | dd of="$work/damaged" bs=1 seek=$((block * 4096 + 100)) conv=notrunc status=none
+done
+build/bin/era_dump --compact "$work/sound" > "$work/xml"
+# What is going to be written over: another metadata, on as small a device as will do.
+gzip -dc tests/fixtures/clean-digested/meta.img.gz > "$work/other"
+truncate -s 256K "$work/old"
+build/bin/era_repair -i "$work/other" -o "$work/old" || exit 1
+
+fail()
+{
+	failures=$((failures + 1))
+	echo "$*"
+	sed 's/^/    /' "$work/err"
+}
+
+# Runs a command with its output on a copy of the old one.
+run() # KIND NTH ERRNO COMMAND ARGUMENT...
+{
+	cp "$work/old" "$work/out"
+	rm -f "$work/hit"
+	ERA_FAULT_KIND=$1 ERA_FAULT_NTH=$2 ERA_FAULT_ERRNO=$3 ERA_FAULT_HIT=$work/hit \
+		LD_PRELOAD=$preload "build/bin/$4" "${@:5}" \
+		< "$work/xml" > "$work/stdout" 2> "$work/err"
+	status=$?
+	runs=$((runs + 1))
+}
+
+# What a run that nothing was done to leaves.
+is_done()
+{
+	cmp -s "$work/stdout" "$work/expected-stdout" && cmp -s "$work/out" "$work/expected-out" && return
+	# What could not be read was salvaged around.
+	[ "$1" = era_repair ] && build/bin/era_check -q "$work/out"
+}
+
+# All of the new is there if only the last flush, behind the superblock, fails.
+is_intact()
+{
+	cmp -s "$work/out" "$work/old" || cmp -s "$work/out" "$work/expected-out" ||
+		! build/bin/era_check -q --super-block-only "$work/out"
+}
+
+judge() # WHAT COMMAND
+{
+	if [ $status -eq 0 ]; then
+		is_done "$2" || fail "$1: succeeds, with another output"
+	elif [ $status -ne 1 ]; then
+		fail "$1: exit status $status"
+	elif ! grep -q "^$2: " "$work/err" &&
+	     ! grep -A 1 '"messages": \[' "$work/stdout" | grep -q '^    "'; then
+		fail "$1: fails without a word"
+	elif ! is_intact; then
+		fail "$1: fails, and leaves something new behind"
+	fi
+}
+
+try() # COMMAND ARGUMENT...
+{
+	local kind error n
+
+	run none 0 0 "$@"
+	[ $status -eq 0 ] || fail "$*: fails untouched"
+	cp "$work/stdout" "$work/expected-stdout"
+	cp "$work/out" "$work/expected-out"
+	for kind in short interrupted; do
+		run $kind 0 0 "$@"
+		[ $status -eq 0 ] && is_done "$1" || fail "$*: $kind reads and writes"
+	done
+	while read -r kind error; do
+		for ((n = 1; n < 5000; n++)); do
+			run "$kind" $n "$error" "$@"
+			judge "$*: $kind $n fails with errno $error" "$1"
+			[ -e "$work/hit" ] || break
+		done
+	done <<-END
+		read 5
+		write 28
+		write 5
+		flush 5
+		close 28
+		allocation 12
+	END
+}
+
+try era_check "$work/sound"
+try era_check --json "$work/sound"
+try era_dump "$work/sound"
+try era_dump --logical -o "$work/out" "$work/sound"
+try era_dump --repair --compact "$work/damaged"
+try era_invalidate --written-since 2 "$work/sound"
+try era_invalidate --written-since 2 -o "$work/out" "$work/sound"
+try era_restore -i "$work/xml" -o "$work/out"
+try era_restore -i - -o "$work/out"
+try era_repair -v -i "$work/sound" -o "$work/out"
+try era_repair -i "$work/damaged" -o "$work/out"
+
+echo "faults: $runs runs"
+[ $failures -eq 0 ]
