@@ -34,6 +34,7 @@ COMMANDS := $(patsubst tools/%.c,%,$(sort $(wildcard tools/era_*.c)))
 TOOL_OBJ := $(patsubst %.c,build/obj/%.o,$(filter-out tools/era_%.c,$(sort $(wildcard tools/*.c))))
 LIB_OBJ  := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard era/*.c persistent-data/*.c)))
 TESTS    := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
+DAMAGE   := $(patsubst tests/damage/%.c,%,$(sort $(wildcard tests/damage/*.c)))
 SUPPORT_OBJ := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard tests/support/*.c)))
 MAN8 := $(sort $(wildcard man8/*.8))
 PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
@@ -94,7 +95,7 @@ build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
 
 all: $(BIN) $(LIB) $(SCHEMA)
 
-tests: $(TESTS:%=build/tests/%) build/tests/faults.so
+tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%)
 
 help:
 	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
@@ -104,6 +105,8 @@ help:
 	@echo 'lint       style, cppcheck, manual pages, scripts'
 	@echo 'format     bring the sources into the style that lint asks for'
 	@echo 'valgrind   the commands under valgrind'
+	@echo 'fuzz       fuzz the readers for SECONDS= each (60)'
+	@echo 'coverage   which lines of the library no test reaches'
 	@echo 'clean      remove build/'
 	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS WERROR= SANITIZE=address,undefined ISAL=no V=1'
 
@@ -150,6 +153,12 @@ build/tests/faults.so: tests/faults/preload.c build/settings
 	$(call say,link $@)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -fno-builtin $(WARNINGS) -fPIC -shared -o $@ $<
 
+# Small programs for tests/damage.sh.
+build/tests/%: build/obj/tests/damage/%.o build/obj/tests/support/naive.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
 # Commands look for the schema at ../share/era, seen from where they are.
 $(SCHEMA): era/era.rng
 	@mkdir -p $(@D)
@@ -163,7 +172,7 @@ $(SCHEMA): era/era.rng
 # all processors if the first was not told otherwise.
 REMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: check demo valgrind lint format
+.PHONY: check demo valgrind fuzz coverage lint format
 check:
 	@tests/need build test
 	@$(REMAKE) all tests
@@ -180,8 +189,18 @@ valgrind:
 	@$(REMAKE) SANITIZE= all
 	@tests/run-valgrind
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c)
-SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/*.sh tests/kernel/* completions/*))
+# SECONDS is one of the shell's own variables, so only make's is used.
+fuzz:
+	@tests/need build fuzz
+	@$(REMAKE) -s all
+	@tests/fuzz/run $(or $(SECONDS),60)
+
+coverage:
+	@tests/need build test
+	@tests/coverage
+
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c)
+SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/kernel/* completions/*))
 
 lint:
 	@tests/need build test lint

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define WORDS_PER_BLOCK ((METADATA_BLOCK_SIZE - ARRAY_VALUES) / sizeof(uint64_t))
+#define LOOKS_PER_BLOCK 8 /* before it is given up, and everything counts */
 #define BITS_PER_BLOCK (WORDS_PER_BLOCK * BITSET_WORD_BITS)
 
 struct search {
@@ -18,12 +19,17 @@ struct search {
 	bool *forgotten;
 	bool explained;
 	uint64_t nr;
+	uint64_t looks_left;  /* hostile leaves may all lead to the same blocks */
 	uint8_t *leaf, *data; /* a block each */
 };
 
-static enum kind read_block(const struct search *search, uint64_t number, uint8_t *block)
+static enum kind read_block(struct search *search, uint64_t number, uint8_t *block)
 {
-	if (number >= search->metadata->refs.nr_blocks ||
+	if (search->looks_left)
+		search->looks_left--;
+	else
+		search->survey->everything = true;
+	if (number >= search->metadata->refs.nr_blocks || search->survey->everything ||
 	    block_io_read(search->metadata->io, number, 1, block))
 		return KIND_UNKNOWN;
 	return block_kind(block, number);
@@ -53,14 +59,16 @@ static int take_block(struct search *search, uint64_t index, uint64_t number)
 }
 
 /* An era array's leaf looks the same: what it leads to makes the difference. */
-static bool leads_to(const struct search *search, enum kind kind)
+static bool leads_to_eras(struct search *search)
 {
-	unsigned n = kind_nr_entries(search->leaf);
+	enum kind kind = KIND_UNKNOWN;
 
-	for (unsigned i = 0; i < n; i++)
-		if (read_block(search, kind_pointer(search->leaf, KIND_POINTERS, i),
-			       search->data) == kind)
+	for (unsigned i = 0; i < kind_nr_entries(search->leaf) && kind != KIND_WORDS; i++) {
+		kind = read_block(search, kind_pointer(search->leaf, KIND_POINTERS, i),
+				  search->data);
+		if (kind == KIND_ERAS)
 			return true;
+	}
 	return false;
 }
 
@@ -71,7 +79,7 @@ static int take_leaf(struct search *search, uint64_t number)
 	if (read_block(search, number, search->leaf) != KIND_POINTERS)
 		return PD_OK;
 	search->forgotten[number] = false;
-	if (!kind_nr_entries(search->leaf) || leads_to(search, KIND_ERAS))
+	if (!kind_nr_entries(search->leaf) || leads_to_eras(search))
 		return PD_OK;
 	search->nr++;
 	for (unsigned i = 0; !r && i < kind_nr_entries(search->leaf); i++) {
@@ -83,13 +91,12 @@ static int take_leaf(struct search *search, uint64_t number)
 	return r;
 }
 
-/* What no leaf has explained. */
+/* Whatever leads to a writeset would have been met by now, if it were not damaged itself. */
 static void take_rest(struct search *search, uint64_t number)
 {
 	enum kind kind = read_block(search, number, search->data);
 
-	if (kind == KIND_WORDS || kind == KIND_UNKNOWN ||
-	    (kind == KIND_WRITESETS && kind_nr_entries(search->data)))
+	if (kind == KIND_UNKNOWN || (kind == KIND_WRITESETS && kind_nr_entries(search->data)))
 		search->survey->everything = true;
 }
 
@@ -98,7 +105,7 @@ static int search_all(struct search *search)
 	uint64_t nr_blocks = search->metadata->refs.nr_blocks;
 	int r = PD_OK;
 
-	for (uint64_t i = 0; !r && i < nr_blocks; i++)
+	for (uint64_t i = 0; !r && !search->survey->everything && i < nr_blocks; i++)
 		if (search->forgotten[i])
 			r = take_leaf(search, i);
 	for (uint64_t i = 0; !r && !search->explained && i < nr_blocks; i++)
@@ -110,7 +117,11 @@ static int search_all(struct search *search)
 int forgotten_find(struct survey *survey, struct metadata *metadata, bool *forgotten,
 		   bool explained, uint64_t *nr)
 {
-	struct search search = {survey, metadata, forgotten, explained, 0, NULL, NULL};
+	struct search search = {.survey = survey,
+				.metadata = metadata,
+				.forgotten = forgotten,
+				.explained = explained,
+				.looks_left = (metadata->refs.nr_blocks + 1) * LOOKS_PER_BLOCK};
 	int r = PD_ERR_NO_MEMORY;
 
 	search.leaf = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);

@@ -44,18 +44,22 @@ static enum kind kind_of_array_block(const uint8_t *block)
 
 enum kind block_kind(const uint8_t *block, uint64_t number)
 {
-	if (!block_verify(block, BLOCK_BTREE_NODE, number))
-		return kind_of_node(block);
-	if (!block_verify(block, BLOCK_ARRAY, number))
-		return kind_of_array_block(block);
-	if (!block_verify(block, BLOCK_BITMAP, number))
-		return KIND_BITMAP;
-	if (!block_verify(block, BLOCK_INDEX, number))
-		return KIND_INDEX;
-	if (!block_verify(block, BLOCK_SUPERBLOCK, number))
+	switch (block_type_of(block, number)) {
+	case BLOCK_SUPERBLOCK:
 		return KIND_SUPERBLOCK;
-	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1) ? KIND_ZEROES
-									       : KIND_UNKNOWN;
+	case BLOCK_BTREE_NODE:
+		return kind_of_node(block);
+	case BLOCK_ARRAY:
+		return kind_of_array_block(block);
+	case BLOCK_INDEX:
+		return KIND_INDEX;
+	case BLOCK_BITMAP:
+		return KIND_BITMAP;
+	default:
+		return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1)
+			       ? KIND_ZEROES
+			       : KIND_UNKNOWN;
+	}
 }
 
 unsigned kind_nr_entries(const uint8_t *node)

@@ -99,3 +99,16 @@ const char *block_verify(const void *block, enum block_type type, uint64_t numbe
 		return "belongs in another place, by its own block number";
 	return NULL;
 }
+
+enum block_type block_type_of(const void *block, uint64_t number)
+{
+	uint32_t salt = block_crc(block) ^ get_le32(block);
+	unsigned type = 0;
+
+	while (type < NR_BLOCK_TYPES && salt != types[type].salt)
+		type++;
+	if (type < NR_BLOCK_TYPES &&
+	    get_le64((const uint8_t *)block + types[type].number_at) != number)
+		type = NR_BLOCK_TYPES;
+	return (enum block_type)type;
+}

@@ -31,4 +31,7 @@ void block_seal(void *block, enum block_type type, uint64_t number);
 /* NULL if the block is sound and of that type and number; else what is wrong, a static text. */
 const char *block_verify(const void *block, enum block_type type, uint64_t number);
 
+/* The type of which the block is sound in that place; NR_BLOCK_TYPES: none. */
+enum block_type block_type_of(const void *block, uint64_t number);
+
 #endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * usage: compare IMAGE IMAGE
+ * Says how many data blocks of the first image are of a later era there (less, in the second), and how
+ * many of an earlier one. The images must be sound.
+ */
+#include "tests/support/naive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint32_t *load(const char *path, uint32_t *nr_blocks)
+{
+	struct naive_image image;
+	struct naive naive;
+	uint32_t *eras;
+
+	if (!naive_open(&image, path) || !naive_load(&naive, &image, false)) {
+		fprintf(stderr, "compare: %s: %s\n", path, image.problem);
+		exit(EXIT_FAILURE);
+	}
+	*nr_blocks = naive.nr_blocks;
+	eras = naive_block_eras(&naive);
+	naive_free(&naive);
+	naive_close(&image);
+	return eras;
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t nr_before, nr_after, less = 0, more = 0;
+	uint32_t *before, *after;
+
+	if (argc != 3)
+		return EXIT_FAILURE;
+	before = load(argv[1], &nr_before);
+	after = load(argv[2], &nr_after);
+	for (uint32_t i = 0; i < nr_before; i++) {
+		uint32_t era = i < nr_after ? after[i] : 0;
+
+		less += era < before[i];
+		more += era > before[i];
+	}
+	printf("less: %u, more: %u\n", less, more);
+	free(before);
+	free(after);
+	return EXIT_SUCCESS;
+}
