@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 12	   /* nodes on the way down to an array block */
-#define BLOCKS_PER_LOOK 64 /* going over all counts costs as many looks at blocks */
+#define MAX_DEPTH 12	    /* nodes on the way down to an array block */
+#define BLOCKS_PER_LOOK 512 /* going over all counts costs as many looks at blocks */
 
 struct maker {
 	struct scan *scan;
