@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What becomes of eras and writesets: the set of changed blocks, and the logical era array, both
+ * against a plain loop over random streams in batches of odd sizes.
+ */
+#include "era/changed.h"
+#include "era/logical.h"
+#include "persistent-data/bitset.h"
+#include "persistent-data/error.h"
+#include "tests/support/stream_log.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BLOCKS 5000
+#define MAX_WRITESETS 4
+#define ROUNDS 300
+
+/* What a source says. */
+struct said {
+	struct stream_info info;
+	unsigned nr_writesets;
+	struct {
+		uint32_t era, nr_bits;
+		uint64_t words[MAX_BLOCKS / 64 + 10];
+	} writesets[MAX_WRITESETS];
+	uint32_t eras[MAX_BLOCKS];
+};
+
+static unsigned below(unsigned *seed, unsigned n)
+{
+	return (unsigned)rand_r(seed) % n;
+}
+
+static void make_writeset(struct said *said, unsigned *seed, unsigned i)
+{
+	uint32_t nr_bits = said->info.nr_blocks;
+
+	if (below(seed, 3) == 0)
+		nr_bits = below(seed, MAX_BLOCKS + 200);
+	said->writesets[i].era = 10 * i + 1 + below(seed, 10);
+	said->writesets[i].nr_bits = nr_bits;
+	memset(said->writesets[i].words, 0, sizeof(said->writesets[i].words));
+	for (uint32_t bit = below(seed, 200); bit < nr_bits; bit += 1 + below(seed, 300))
+		said->writesets[i].words[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+static void make(struct said *said, unsigned *seed)
+{
+	static const uint32_t sizes[] = {0, 1, 63, 64, 65, 1023, 1024, 1025, MAX_BLOCKS};
+
+	said->info = (struct stream_info){.data_block_size = 8, .current_era = 60};
+	said->info.nr_blocks = below(seed, 2) ? sizes[below(seed, 9)] : below(seed, MAX_BLOCKS);
+	said->nr_writesets = below(seed, MAX_WRITESETS + 1);
+	for (unsigned i = 0; i < said->nr_writesets; i++)
+		make_writeset(said, seed, i);
+	for (uint32_t i = 0; i < said->info.nr_blocks; i++)
+		said->eras[i] = below(seed, 4) ? 0 : below(seed, 60);
+}
+
+/* Until a sink returns an error, which comes back. */
+static int play(const struct said *said, struct sink *sink, unsigned *seed)
+{
+	int r = sink->ops->begin(sink, &said->info);
+
+	for (unsigned i = 0; !r && i < said->nr_writesets; i++) {
+		uint64_t nr_words = bitset_nr_words(said->writesets[i].nr_bits);
+
+		r = sink->ops->writeset_begin(sink, said->writesets[i].era,
+					      said->writesets[i].nr_bits);
+		for (uint64_t word = 0, n; !r && word < nr_words; word += n) {
+			n = 1 + below(seed, 40);
+			n = n < nr_words - word ? n : nr_words - word;
+			r = sink->ops->writeset_words(sink, word, said->writesets[i].words + word,
+						      (unsigned)n);
+		}
+		if (!r)
+			r = sink->ops->writeset_end(sink);
+	}
+	for (uint32_t block = 0, n; !r && block < said->info.nr_blocks; block += n) {
+		n = 1 + below(seed, 2500);
+		n = n < said->info.nr_blocks - block ? n : said->info.nr_blocks - block;
+		r = sink->ops->eras(sink, block, said->eras + block, n);
+	}
+	return r ? r : sink->ops->end(sink);
+}
+
+static uint32_t true_era(const struct said *said, uint32_t block)
+{
+	uint32_t era = said->eras[block];
+
+	for (unsigned i = 0; i < said->nr_writesets; i++)
+		if (block < said->writesets[i].nr_bits && said->writesets[i].era > era &&
+		    said->writesets[i].words[block / 64] >> block % 64 & 1)
+			era = said->writesets[i].era;
+	return era;
+}
+
+/* Runs must be maximal, so between two of them there is a block that is not in the set. */
+static void expect_set(const struct said *said, const struct changed *changed)
+{
+	uint32_t begin, end = 0, block = 0;
+
+	while (changed_next(changed, &begin, &end)) {
+		cr_assert(begin < end && end <= said->info.nr_blocks);
+		cr_assert(!block || begin > block);
+		for (; block < begin; block++)
+			cr_assert_lt(true_era(said, block), changed->since, "block %u", block);
+		for (; block < end; block++)
+			cr_assert_geq(true_era(said, block), changed->since, "block %u", block);
+	}
+	for (; block < said->info.nr_blocks; block++)
+		cr_assert_lt(true_era(said, block), changed->since, "block %u", block);
+}
+
+Test(changed, against_a_plain_loop)
+{
+	static const uint32_t eras[] = {0, 1, 5, 21, 31, 40, 59, 60, 61, UINT32_MAX};
+	static struct said said;
+
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		struct changed changed;
+		unsigned seed = i;
+
+		make(&said, &seed);
+		changed_init(&changed, eras[i % 10]);
+		cr_assert_eq(play(&said, &changed.sink, &seed), PD_OK);
+		expect_set(&said, &changed);
+		changed_destroy(&changed);
+	}
+}
+
+Test(changed, eras_at_the_upper_end)
+{
+	static struct said said = {
+		.info = {.data_block_size = 8, .nr_blocks = 3, .current_era = UINT32_MAX},
+		.eras = {0x7fffffff, 0x80000000, UINT32_MAX}};
+	static const uint32_t since[] = {0x7fffffff, 0x80000000, 0x80000001, UINT32_MAX};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct changed changed;
+		unsigned seed = 1;
+
+		changed_init(&changed, since[i]);
+		cr_assert_eq(play(&said, &changed.sink, &seed), PD_OK);
+		expect_set(&said, &changed);
+		changed_destroy(&changed);
+	}
+}
+
+Test(logical, against_a_plain_loop)
+{
+	static struct said said;
+
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		struct stream_log log;
+		struct sink *sink;
+		unsigned seed = i;
+
+		make(&said, &seed);
+		stream_log_init(&log);
+		cr_assert_eq(logical_open(&log.sink, &sink), PD_OK);
+		cr_assert_eq(play(&said, sink, &seed), PD_OK);
+		cr_expect(log.ended && !log.nr_writesets);
+		cr_expect(!memcmp(&log.info, &said.info, sizeof(said.info)));
+		for (uint32_t block = 0; block < said.info.nr_blocks; block++)
+			cr_assert_eq(log.eras[block], true_era(&said, block), "seed %u, block %u",
+				     i, block);
+		logical_close(sink);
+		stream_log_free(&log);
+	}
+	logical_close(NULL);
+}
+
+Test(logical, hands_errors_back)
+{
+	static struct said said = {.info = {.data_block_size = 8, .nr_blocks = 3}};
+	struct stream_log log;
+	struct sink *sink;
+	unsigned seed = 1;
+
+	stream_log_init(&log);
+	log.error = PD_ERR_CLOSED;
+	cr_assert_eq(logical_open(&log.sink, &sink), PD_OK);
+	cr_expect_eq(play(&said, sink, &seed), PD_ERR_CLOSED);
+	cr_expect(log.begun && !log.ended);
+	logical_close(sink);
+	stream_log_free(&log);
+}
