@@ -59,8 +59,8 @@ static void expect_block(unsigned i, uint64_t number, const char *what, int erro
 		cr_expect(!strcmp(damage.what, what) && damage.error == error, "%s", damage.what);
 }
 
-#define READ(...)                                                                      \
-	read_blocks((const uint64_t[]){__VA_ARGS__},                                   \
+#define READ(...)                                    \
+	read_blocks((const uint64_t[]){__VA_ARGS__}, \
 		    sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 Test(block_reader, any_order)
@@ -221,9 +221,8 @@ Test(block_writer, writes_that_fail)
 	bool failed = true;
 
 	for (long nr_good = 0; failed; nr_good++) {
-		struct failure failure = {.kinds = FAIL_WRITES | FAIL_FLUSHES,
-					  .left = nr_good,
-					  .error = ENOSPC};
+		struct failure failure = {
+			.kinds = FAIL_WRITES | FAIL_FLUSHES, .left = nr_good, .error = ENOSPC};
 		struct block_writer writer;
 		struct block_io *io;
 

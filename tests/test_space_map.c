@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Space maps on a memory device: built ones are sound, and every wrong count is told of. */
+#include "persistent-data/btree_build.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 #include "persistent-data/space_map_build.h"
@@ -65,7 +66,9 @@ static void build(struct device *device, uint64_t nr_blocks, struct space_map_ro
 	cr_assert_eq(block_writer_flush(&device->writer), PD_OK);
 }
 
-static struct told check(struct device *device, const struct space_map_root *root)
+/* Block 5 is referred to nr_more times besides. */
+static struct told check_shared(struct device *device, const struct space_map_root *root,
+				unsigned nr_more)
 {
 	struct told told = {.nr_damages = 0};
 	struct space_map_visitor visitor = {&told, tell_damage, tell_hint, tell_mismatch};
@@ -74,8 +77,15 @@ static struct told check(struct device *device, const struct space_map_root *roo
 	ref_counts_begin_pass(&device->refs);
 	for (uint64_t i = 0; i < NR_USED; i++)
 		ref_counts_add(&device->refs, i, false);
+	for (; nr_more; nr_more--)
+		ref_counts_add(&device->refs, 5, false);
 	cr_expect_eq(space_map_check(&device->reader, root, &visitor), PD_OK);
 	return told;
+}
+
+static struct told check(struct device *device, const struct space_map_root *root)
+{
+	return check_shared(device, root, 0);
 }
 
 Test(space_map, root_keeps_its_numbers)
@@ -235,6 +245,50 @@ Test(space_map, free_counts_of_other_writers)
 	root.nr_allocated++;
 	set_hint(&device, &root, 0, 12, 0);
 	cr_expect_str_eq(check(&device, &root).what, "wrong number of allocated blocks");
+	device_close(&device);
+}
+
+/* Exact counts, in a tree behind all else that is in use. */
+static void set_exact(struct device *device, struct space_map_root *root, uint64_t block,
+		      uint32_t count)
+{
+	struct btree_build tree;
+	uint8_t value[4];
+
+	put_le32(value, count);
+	cr_assert_eq(btree_build_init(&tree, &device->writer, sizeof(value)), PD_OK);
+	cr_assert_eq(btree_build_add(&tree, block, value), PD_OK);
+	cr_assert_eq(btree_build_finish(&tree, &root->ref_count_root), PD_OK);
+	btree_build_destroy(&tree);
+	cr_assert_eq(block_writer_flush(&device->writer), PD_OK);
+	/* The new tree takes over from the old one, which becomes free. */
+	set_count(device, root, root->ref_count_root, 1);
+	set_count(device, root, root->ref_count_root - 2, 0);
+	set_hint(device, root, 0, 12, 0);
+}
+
+Test(space_map, exact_counts)
+{
+	struct space_map_root root;
+	struct device device;
+	struct told told;
+
+	build(&device, NR_BLOCKS, &root);
+	set_exact(&device, &root, 5, 4);
+	set_count(&device, &root, 5, 3);
+	told = check_shared(&device, &root, 3);
+	cr_expect(!told.nr_damages && !told.nr_hints && !told.nr_mismatches, "%s", told.what);
+	told = check_shared(&device, &root, 4);
+	cr_expect_eq(told.nr_mismatches, 1);
+	cr_expect(told.block == 5 && told.stored == 4 && told.counted == 5);
+	set_count(&device, &root, 5, 2);
+	told = check_shared(&device, &root, 3);
+	cr_expect_str_eq(told.what, "a count below three has an exact count besides");
+	device_close(&device);
+	build(&device, NR_BLOCKS, &root);
+	set_exact(&device, &root, NR_BLOCKS, 4);
+	told = check_shared(&device, &root, 0);
+	cr_expect_str_eq(told.what, "counts a block past the end");
 	device_close(&device);
 }
 
