@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sinks and sources of the stream, from end to end in memory: a random model is written as metadata,
- * and read back into each sink.
+ * The stream from end to end in memory: a random model is written as metadata, and what is read back
+ * must be the model, or an error.
  */
 #include "era/changed.h"
-#include "era/check.h"
-#include "era/logical.h"
 #include "era/measure.h"
 #include "era/metadata.h"
 #include "era/read.h"
@@ -13,7 +11,6 @@
 #include "persistent-data/error.h"
 #include "tests/support/device.h"
 #include "tests/support/failing_io.h"
-#include "tests/support/io_log.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -159,95 +156,6 @@ Test(stream, changed_blocks_of_every_era)
 	}
 }
 
-Test(stream, what_is_measured_is_what_is_needed)
-{
-	for (size_t i = 0; i < NR_SIZES; i++) {
-		struct model *model = model_make(sizes[i], (unsigned)i);
-		uint64_t needed = blocks_needed(model);
-		struct device device;
-
-		device_open(&device, needed);
-		cr_expect_eq(write_to(device.io, model), PD_OK, "%u blocks", sizes[i]);
-		device_close(&device);
-		device_open(&device, needed - 1);
-		cr_expect_eq(write_to(device.io, model), PD_ERR_NO_SPACE, "%u blocks", sizes[i]);
-		device_close(&device);
-		free(model);
-	}
-}
-
-/* The filter. */
-
-struct collect {
-	struct sink sink;
-	const struct model *model;
-	uint32_t next;
-	bool ended;
-};
-
-static int collect_begin(struct sink *sink, const struct stream_info *info)
-{
-	(void)sink;
-	cr_expect_eq(info->current_era, CURRENT_ERA);
-	return PD_OK;
-}
-
-static int collect_writeset(struct sink *sink, uint32_t era, uint32_t nr_bits)
-{
-	(void)sink;
-	(void)nr_bits;
-	cr_assert_fail("a writeset of era %u comes out", era);
-	return PD_OK;
-}
-
-static int collect_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
-{
-	struct collect *collect = (struct collect *)sink;
-
-	cr_assert_eq(first_block, collect->next);
-	for (unsigned i = 0; i < n; i++)
-		cr_assert_eq(eras[i], model_era(collect->model, first_block + i), "block %u",
-			     first_block + i);
-	collect->next += n;
-	return PD_OK;
-}
-
-static int collect_end(struct sink *sink)
-{
-	((struct collect *)sink)->ended = true;
-	return PD_OK;
-}
-
-Test(stream, logical_eras)
-{
-	static const struct sink_ops ops = {collect_begin, collect_writeset, NULL,
-					    NULL,	   collect_eras,     collect_end};
-
-	for (size_t i = 0; i < NR_SIZES; i++) {
-		struct model *model = model_make(sizes[i], (unsigned)i);
-		struct collect collect = {.sink = {&ops}, .model = model};
-		struct sink *logical;
-
-		cr_assert_eq(logical_open(&collect.sink, &logical), PD_OK);
-		cr_expect_eq(model_read(model, logical), PD_OK);
-		cr_expect(collect.ended && collect.next == sizes[i]);
-		logical_close(logical);
-		free(model);
-	}
-}
-
-/* Devices that fail, and power that does. */
-
-static bool opens(struct block_io *io)
-{
-	struct metadata *metadata;
-
-	if (metadata_open(io, false, NULL, &metadata))
-		return false;
-	metadata_close(metadata);
-	return true;
-}
-
 static int read_changed(struct block_io *io)
 {
 	struct changed changed;
@@ -257,30 +165,6 @@ static int read_changed(struct block_io *io)
 	r = read_from(io, &changed.sink);
 	changed_destroy(&changed);
 	return r;
-}
-
-Test(stream, every_write_and_flush_failing)
-{
-	struct model *model = model_make(40000, 1);
-	struct device device;
-	bool failed = true;
-
-	device_open(&device, blocks_needed(model));
-	for (long n = 0; failed; n++) {
-		struct failure failure = {.kinds = FAIL_WRITES | FAIL_FLUSHES, .left = n};
-		struct block_io *io = failing_io_open(device.io, &failure);
-		int r;
-
-		cr_assert_eq(write_to(device.io, model), PD_OK);
-		r = write_to(io, model);
-		failed = failure_happened(&failure);
-		cr_expect_eq(r, failed ? PD_ERR_IO : PD_OK, "failure %ld", n);
-		/* Until the old metadata is wiped it is whole; from the last flush on the new is. */
-		cr_expect(!opens(device.io) || !read_changed(device.io), "failure %ld", n);
-		block_io_close(io);
-	}
-	device_close(&device);
-	free(model);
 }
 
 Test(stream, every_read_failing)
@@ -302,43 +186,4 @@ Test(stream, every_read_failing)
 	}
 	device_close(&device);
 	free(model);
-}
-
-/* The old metadata, the new, or none: what a power cut leaves behind. */
-Test(stream, every_power_cut)
-{
-	struct model *old = model_make(30000, 1), *new = model_make(40000, 2);
-	struct io_log log;
-	struct device device, after;
-	struct block_io *io;
-
-	device_open(&device, blocks_needed(new));
-	device_open(&after, blocks_needed(new));
-	cr_assert_eq(write_to(device.io, old), PD_OK);
-	memcpy(after.memory, device.memory, after.io->nr_blocks * METADATA_BLOCK_SIZE);
-	io_log_init(&log);
-	io = io_log_open(&log, 0, device.io);
-	cr_assert_eq(write_to(io, new), PD_OK);
-	for (size_t n = 0; n < log.nr; n++) {
-		const struct io_record *record = &log.records[n];
-
-		for (size_t sectors = 1; sectors <= io_record_sectors(record); sectors *= 2) {
-			bool last = n + 2 == log.nr;
-
-			io_record_apply(record, sectors, after.memory);
-			/* Torn in its zeroes or ones, a superblock is whole from its first sector on. */
-			if (opens(after.io))
-				expect_changed(after.io, last ? new : old, 1);
-			else
-				cr_expect(!last, "the new superblock is not valid");
-		}
-		io_record_apply(record, io_record_sectors(record), after.memory);
-	}
-	expect_changed(after.io, new, 1);
-	block_io_close(io);
-	io_log_free(&log);
-	device_close(&device);
-	device_close(&after);
-	free(old);
-	free(new);
 }
