@@ -14,7 +14,8 @@
 #include <string.h>
 
 #define ROUNDS 600
-#define MAX_DAMAGED 4 /* blocks */
+#define MAX_DAMAGED 4	   /* blocks */
+#define READS_PER_BLOCK 80 /* at most: the search for what a lost superblock named takes 64 */
 
 TestSuite(salvage, .init = fixture_set_up, .fini = fixture_tear_down, .timeout = 1200);
 
@@ -65,6 +66,8 @@ static struct salvaged salvage(const struct image *image, const struct before *b
 
 	salvaged_make(&salvaged, image, hints ? before->nr_blocks : 0,
 		      hints ? before->data_block_size : 0);
+	cr_expect_leq(salvaged.nr_reads, READS_PER_BLOCK * (image->nr_blocks + 256),
+		      "%s: %llu blocks were read", name, (unsigned long long)salvaged.nr_reads);
 	cr_expect(!salvaged.problem[0], "%s: unsound: %s\n%s", name, salvaged.problem,
 		  salvaged.messages);
 	if (salvaged.eras)

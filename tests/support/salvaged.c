@@ -15,6 +15,21 @@
 
 #define MAX_BLOCKS 65536 /* that are written */
 
+/* A device that counts what is read. */
+struct counted_io {
+	struct block_io io;
+	struct block_io *inner;
+	uint64_t *nr_reads;
+};
+
+static int counted_read(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
+{
+	const struct counted_io *counted = (struct counted_io *)io;
+
+	*counted->nr_reads += count;
+	return block_io_read(counted->inner, first, count, buffer);
+}
+
 static void keep_message(void *context, const char *text)
 {
 	struct salvaged *salvaged = context;
@@ -93,13 +108,16 @@ void salvaged_make(struct salvaged *salvaged, const struct image *image, uint32_
 		   uint32_t data_block_size)
 {
 	struct find_hints hints = {nr_blocks, data_block_size};
+	static const struct block_io_ops ops = {.read = counted_read};
 	struct report report = {keep_message, salvaged};
+	struct counted_io counted = {{&ops, image->nr_blocks}, NULL, &salvaged->nr_reads};
 	struct salvage *salvage;
 	struct block_io *io;
 
 	memset(salvaged, 0, sizeof(*salvaged));
 	cr_assert_eq(block_io_open_memory(image->bytes, image->nr_blocks, &io), 0);
-	salvaged->result = salvage_open(io, &hints, &report, &salvage);
+	counted.inner = io;
+	salvaged->result = salvage_open(&counted.io, &hints, &report, &salvage);
 	if (!salvaged->result) {
 		write_out(salvaged, salvage, &report);
 		salvage_close(salvage);

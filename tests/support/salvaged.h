@@ -14,6 +14,7 @@ struct salvaged {
 	int result;	     /* 0, or why there is nothing: a code of the library's */
 	char problem[200];   /* what is wrong with what was written; empty: nothing */
 	char messages[4000]; /* what was reported, as far as there is room */
+	uint64_t nr_reads;   /* metadata blocks that were read, again and again included */
 	uint32_t nr_blocks, current_era;
 	uint32_t *eras; /* of each data block, writesets included */
 };
