@@ -98,7 +98,8 @@ static bool check_root(uint64_t root, uint64_t nr_blocks, const char *what, stru
 	return damage_is_number(damage, what, root, nr_blocks);
 }
 
-static bool check_live_roots(const struct superblock *sb, uint64_t nr_blocks, struct damage *damage)
+/* Comes first: on a truncated device anything else may seem to be wrong for it. */
+static bool check_whole(const struct superblock *sb, uint64_t nr_blocks, struct damage *damage)
 {
 	const struct space_map_root *map = &sb->space_map;
 
@@ -109,6 +110,13 @@ static bool check_live_roots(const struct superblock *sb, uint64_t nr_blocks, st
 		return damage_is_number(damage,
 					"metadata device truncated: smaller than its space map",
 					map->nr_blocks, nr_blocks);
+	return true;
+}
+
+static bool check_live_roots(const struct superblock *sb, uint64_t nr_blocks, struct damage *damage)
+{
+	const struct space_map_root *map = &sb->space_map;
+
 	return check_root(map->bitmap_root, nr_blocks, "space map root outside the device",
 			  damage) &&
 	       check_root(map->ref_count_root, nr_blocks,
@@ -137,7 +145,8 @@ bool superblock_decode(const uint8_t *block, uint64_t number, uint64_t nr_blocks
 	if (what)
 		return false;
 	decode_fields(block, sb);
-	return check_constants(block, damage) && check_sizes(sb, nr_blocks, snapshot, damage) &&
+	return check_constants(block, damage) && (snapshot || check_whole(sb, nr_blocks, damage)) &&
+	       check_sizes(sb, nr_blocks, snapshot, damage) &&
 	       check_root(sb->writeset_tree_root, nr_blocks,
 			  "writeset tree root outside the device", damage) &&
 	       check_root(sb->era_array_root, nr_blocks, "era array root outside the device",

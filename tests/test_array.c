@@ -206,6 +206,10 @@ Test(array, longer_or_shorter_than_its_owner_says)
 	met = walk(&device, root, 4, NR + 2000);
 	cr_expect_eq(met.nr_lost, 2, "the short block, and those that are missing");
 	cr_expect_eq(met.nr, 3 * 1018);
+	met = walk(&device, root, 4, NR - 1);
+	cr_expect_eq(met.nr, 3 * 1018);
+	cr_expect(met.nr_lost == 1 && met.lost[0].begin == 3 * 1018);
+	cr_expect_str_eq(met.lost[0].what, "wrong number of entries");
 	met = walk(&device, root, 4, 1018);
 	cr_expect_eq(met.nr, 1018);
 	cr_expect_eq(met.nr_lost, 3);

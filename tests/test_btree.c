@@ -122,6 +122,22 @@ Test(btree, what_is_built_is_walked)
 	}
 }
 
+/* What was in the node before does not shine through, where the next one has fewer entries. */
+Test(btree, the_rest_of_a_node_is_zero)
+{
+	struct device device;
+	const uint8_t *node;
+
+	device_open(&device, 10);
+	build(&device, 8, 253);
+	device_read_back(&device);
+	node = device_block(&device, 2);
+	for (size_t i = NODE_KEYS + 8; i < METADATA_BLOCK_SIZE; i++)
+		if (i < NODE_KEYS + 8 * 252 || i >= NODE_KEYS + 8 * 253)
+			cr_assert_eq(node[i], 0, "byte %zu", i);
+	device_close(&device);
+}
+
 Test(btree, no_room)
 {
 	struct btree_build tree;

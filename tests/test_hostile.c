@@ -403,9 +403,9 @@ Test(hostile, cut_short_at_every_block)
 	hostile_finish(&hostile);
 	for (uint64_t blocks = 1; blocks < HOSTILE_BLOCKS; blocks++) {
 		snprintf(name, sizeof(name), "cut after %llu blocks", (unsigned long long)blocks);
-		judge_bytes(name, hostile.builder.image.bytes, blocks * IMAGE_BLOCK, "superblock");
+		judge_bytes(name, hostile.builder.image.bytes, blocks * IMAGE_BLOCK, "truncated");
 		judge_bytes(name, hostile.builder.image.bytes, (blocks + 1) * IMAGE_BLOCK - 1,
-			    "superblock");
+			    "truncated");
 	}
 	judge_bytes("less than a block", hostile.builder.image.bytes, IMAGE_BLOCK - 1, "shorter");
 	judge_bytes("nothing", "", 0, "shorter");
@@ -423,8 +423,9 @@ Test(hostile, other_kinds_of_file)
 	memset(block, ' ', sizeof(block));
 	memcpy(block, "\n<?xml version=\"1.0\"?>", 22);
 	judge_bytes("XML", block, sizeof(block), "XML");
-	memcpy(block, "<superblock", 11);
-	judge_bytes("XML, short", block, 11, "shorter");
+	judge_bytes("XML, short", block, IMAGE_BLOCK - 1, "XML");
+	memset(block, 'x', sizeof(block));
+	judge_bytes("text, short", block, IMAGE_BLOCK - 1, "shorter");
 
 	hostile_init(&hostile, false);
 	hostile_finish(&hostile);

@@ -242,6 +242,10 @@ Test(space_map, free_counts_of_other_writers)
 	set_hint(&device, &root, 0, 8, 16320 - (uint32_t)root.nr_allocated);
 	set_hint(&device, &root, 0, 12, (uint32_t)root.nr_allocated + 1);
 	cr_expect_str_eq(check(&device, &root).what, "search for free blocks begins too late");
+	set_hint(&device, &root, 0, 12, 0);
+	set_count(&device, &root, NR_BLOCKS, 1);
+	cr_expect_str_eq(check(&device, &root).what, "counts are set past the end");
+	set_count(&device, &root, NR_BLOCKS, 0);
 	root.nr_allocated++;
 	set_hint(&device, &root, 0, 12, 0);
 	cr_expect_str_eq(check(&device, &root).what, "wrong number of allocated blocks");

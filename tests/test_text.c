@@ -255,6 +255,24 @@ Test(fold, what_is_apart_stays_apart)
 	expect_text(&folded.last, "era array: metadata block 8: is bad; affects data blocks 11-19");
 }
 
+/* Two damages of one block are about one block; those of two eras do not mix. */
+Test(fold, what_is_alike)
+{
+	struct finding other_era = finding_at(8, 20, 30);
+	struct folded folded;
+	struct fold fold;
+
+	fold_init(&fold, &folded);
+	add(&fold, 7, 0, 10);
+	add(&fold, 7, 10, 20);
+	other_era.era = 3;
+	fold_add(&fold, &other_era);
+	cr_expect_eq(folded.nr, 1);
+	expect_text(&folded.last, "era array: metadata block 7: is bad; affects data blocks 0-19");
+	fold_finish(&fold);
+	cr_expect_eq(folded.nr, 2);
+}
+
 Test(fold, many_are_counted)
 {
 	struct folded folded;

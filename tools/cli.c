@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What all commands share. */
 #include "tools/cli.h"
+#include "era/superblock.h"
 #include "persistent-data/error.h"
 
 #include <errno.h>
@@ -34,8 +35,21 @@ static void print_report(void *context, const char *text)
 	print_line(context, text);
 }
 
+/*
+ * A file that is opened where a standard one is closed would get what is meant for that: messages
+ * would go into the metadata. What fills the gap is opened the wrong way round, so that to use it fails.
+ */
+static void fill_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			exit(EXIT_FAILURE);
+}
+
 void cli_init(struct cli *cli, const char *program, const char *usage)
 {
+	fill_standard_files();
 	*cli = (struct cli){.program = program, .usage = usage, .report = {print_report, cli}};
 	/* A closed pipe is an error of the write, which ends the command quietly. */
 	signal(SIGPIPE, SIG_IGN);
@@ -153,6 +167,19 @@ static bool open_fd(const struct cli *cli, struct cli_device *device, const char
 	return device->fd >= 0;
 }
 
+/* A short dump has no whole block, and is XML in the first place. */
+static bool is_short_xml(const struct cli *cli, const struct cli_device *device)
+{
+	uint8_t block[METADATA_BLOCK_SIZE] = {0};
+	const char *what = NULL;
+
+	if (pread(device->fd, block, sizeof(block), 0) > 0)
+		what = superblock_mistaken(block);
+	if (what)
+		cli_fail(cli, "%s", what);
+	return what;
+}
+
 bool cli_device_open(struct cli *cli, struct cli_device *device, const char *path,
 		     enum cli_access access)
 {
@@ -168,6 +195,8 @@ bool cli_device_open(struct cli *cli, struct cli_device *device, const char *pat
 			 r == PD_ERR_IO ? strerror(errno) : pd_error_text(r));
 		return false;
 	}
+	if (access != CLI_WRITE && !device->file->nr_blocks && is_short_xml(cli, device))
+		return false;
 	progress_init(&device->progress, cli->quiet);
 	progress_io_init(&device->counted, device->file, &device->progress);
 	cli->progress = &device->progress;
