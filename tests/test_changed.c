@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What becomes of eras and writesets: the set of changed blocks, and the logical era array, both
- * against a plain loop over random streams in batches of odd sizes.
+ * against a plain loop over random streams in batches of odd sizes; and runs of bits.
  */
+#include "era/bitmap.h"
 #include "era/changed.h"
 #include "era/logical.h"
 #include "persistent-data/bitset.h"
@@ -187,4 +188,27 @@ Test(logical, hands_errors_back)
 	cr_expect(log.begun && !log.ended);
 	logical_close(sink);
 	stream_log_free(&log);
+}
+
+Test(bitmap, against_bit_by_bit)
+{
+	for (unsigned seed = 1; seed < 200; seed++) {
+		unsigned state = seed;
+		uint64_t nr_bits = seed % 130 + 1;
+		uint64_t words[3];
+
+		for (unsigned i = 0; i < 3; i++)
+			words[i] =
+				seed % 3 ? (uint64_t)rand_r(&state) << (seed % 40) : -(seed & 1ull);
+		for (uint64_t from = 0; from <= nr_bits; from++) {
+			uint64_t set = from, clear = from;
+
+			while (set < nr_bits && !(words[set / 64] >> set % 64 & 1))
+				set++;
+			while (clear < nr_bits && (words[clear / 64] >> clear % 64 & 1))
+				clear++;
+			cr_assert_eq(bitmap_find_set(words, nr_bits, from), set);
+			cr_assert_eq(bitmap_find_clear(words, nr_bits, from), clear);
+		}
+	}
 }
