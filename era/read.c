@@ -32,5 +32,5 @@ int metadata_read(struct metadata *metadata, struct sink *sink, const struct rep
 
 	if (r == PD_ERR_NO_MEMORY)
 		report_message(report, "out of memory");
-	return r ? r : sink->ops->end(sink);
+	return r || !sink ? r : sink->ops->end(sink);
 }

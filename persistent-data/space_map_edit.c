@@ -81,8 +81,7 @@ static int read_index(struct space_map_edit *map, struct block_io *io, uint8_t *
 }
 
 int space_map_edit_load(struct space_map_edit *map, struct block_io *io,
-			const struct space_map_root *root, const struct ref_counts *refs,
-			bool rewrite)
+			const struct space_map_root *root, const struct ref_counts *refs)
 {
 	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
 	int r;
@@ -95,7 +94,7 @@ int space_map_edit_load(struct space_map_edit *map, struct block_io *io,
 		if (count)
 			take_over(map, i, count);
 	}
-	memset(map->dirty, rewrite, map->nr_bitmaps);
+	memset(map->dirty, 0, map->nr_bitmaps);
 	map->committed.index_block = root->bitmap_root;
 	r = read_index(map, io, block);
 	free(block);

@@ -58,12 +58,11 @@ int space_map_edit_init(struct space_map_edit *map, uint64_t nr_blocks);
 void space_map_edit_destroy(struct space_map_edit *map);
 
 /*
- * After init: takes over the counts of metadata that exists, as they were counted by walking it, and
- * the places of its bitmaps. rewrite: the bitmaps on disk have other counts and shall be written anew.
+ * After init: takes over the counts of metadata that was found sound, as they were counted by walking
+ * it, and the places of its bitmaps.
  */
 int space_map_edit_load(struct space_map_edit *map, struct block_io *io,
-			const struct space_map_root *root, const struct ref_counts *refs,
-			bool rewrite);
+			const struct space_map_root *root, const struct ref_counts *refs);
 
 /* A free block, which then has the count 1. PD_ERR_NO_SPACE, PD_ERR_NO_MEMORY. */
 int space_map_edit_allocate(struct space_map_edit *map, uint64_t *block);

@@ -36,24 +36,13 @@ int transaction_create(struct transaction *tx, struct block_io *io)
 	return r ? r : btree_edit_new(tx, &exact_counts, &tx->ref_count_root);
 }
 
-/* Counts that are right never need the tree of those above two: one that has some is replaced. */
-static int empty_exact_counts(struct transaction *tx)
-{
-	uint64_t old = tx->ref_count_root;
-	int r = btree_edit_new(tx, &exact_counts, &tx->ref_count_root);
-
-	return r ? r : btree_edit_drop(tx, &exact_counts, old);
-}
-
 int transaction_open(struct transaction *tx, struct block_io *io, const struct space_map_root *root,
-		     const struct ref_counts *refs, bool rewrite)
+		     const struct ref_counts *refs)
 {
 	int r = init(tx, io, root->nr_blocks);
 
-	if (!r)
-		r = space_map_edit_load(&tx->map, io, root, refs, rewrite);
 	tx->ref_count_root = root->ref_count_root;
-	return r || !rewrite ? r : empty_exact_counts(tx);
+	return r ? r : space_map_edit_load(&tx->map, io, root, refs);
 }
 
 void transaction_close(struct transaction *tx)

@@ -32,10 +32,10 @@ int transaction_create(struct transaction *tx, struct block_io *io);
 
 /*
  * For metadata that was found sound: refs has all its references counted, those to the space map's own
- * blocks as well. rewrite: counts on disk are higher than these, and are put right by the next commit.
+ * blocks as well, and they are what the space map says.
  */
 int transaction_open(struct transaction *tx, struct block_io *io, const struct space_map_root *root,
-		     const struct ref_counts *refs, bool rewrite);
+		     const struct ref_counts *refs);
 void transaction_close(struct transaction *tx);
 
 /*

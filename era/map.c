@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The era target for many threads.
+ *
+ * Two copies of the current writeset, in memory and for even and odd epochs, say what is durably
+ * marked. An epoch is the time between two rollovers. A write takes part in the epoch from the test of
+ * its bits to its end; a rollover opens the next epoch and waits for those who are left in the old one.
+ *
+ * The metadata (struct live) belong to one thread at a time, in the order in which they asked. Of
+ * writers that have to mark only the first one asks: when its turn has come it marks for all who have
+ * come by then, with one commit.
+ */
+#include "era/map.h"
+#include "era/live.h"
+#include "persistent-data/error.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTOR_SIZE 512
+#define METADATA_BLOCK_SECTORS (METADATA_BLOCK_SIZE / SECTOR_SIZE)
+#define CACHE_LINE 64
+#define DIGEST_STEPS_PER_COMMIT 16
+
+/* Data blocks [begin, end) to be marked, for a writer that waits. */
+struct mark {
+	uint32_t begin, end;
+	int result;
+	bool done;
+	struct mark *next;
+};
+
+/* Aligned: those of two epochs are counted by different threads at the same time. */
+struct epoch {
+	_Alignas(CACHE_LINE) _Atomic uint64_t nr_writes; /* that take part in it */
+	_Atomic uint64_t *marked;
+};
+
+struct era_map {
+	struct epoch epochs[2];
+	_Alignas(CACHE_LINE) _Atomic unsigned epoch;
+	_Atomic bool draining;	  /* somebody waits for the end of an epoch */
+	pthread_mutex_t rollover; /* held from a rollover until its old epoch has ended */
+
+	struct live live; /* belongs to whoever's turn it is */
+	uint32_t nr_blocks;
+	uint64_t origin_bytes;
+	uint64_t block_bytes;
+
+	pthread_mutex_t mutex; /* for what follows */
+	uint64_t next_ticket, turn;
+	pthread_cond_t turns, marks, drained, digestion;
+	struct mark *waiting, **waiting_end;
+	struct era_map_status status;
+	bool started, stop;
+	bool digest;	/* there may be something to digest */
+	bool digesting; /* a step is going on */
+	bool stalled;	/* it failed, and shall be tried again when something has changed */
+	pthread_t digester;
+};
+
+/* Turns. The mutex is held when these are called. */
+
+static void take_turn(struct era_map *map)
+{
+	uint64_t ticket = map->next_ticket++;
+
+	while (map->turn != ticket)
+		pthread_cond_wait(&map->turns, &map->mutex);
+}
+
+static void note_status(struct era_map *map)
+{
+	const struct superblock *sb = &map->live.committed.superblock;
+	struct era_map_status *status = &map->status;
+
+	status->used = map->live.tx.map.nr_allocated;
+	status->total = map->live.tx.map.nr_blocks;
+	status->era = sb->info.current_era;
+	status->metadata_snap = sb->metadata_snap;
+	status->failed = map->live.tx.in_doubt;
+}
+
+static void end_turn(struct era_map *map)
+{
+	note_status(map);
+	map->turn++;
+	pthread_cond_broadcast(&map->turns);
+}
+
+static void want_digestion(struct era_map *map)
+{
+	map->digest = true;
+	map->stalled = false;
+	pthread_cond_broadcast(&map->digestion);
+}
+
+/* What a change to the metadata came to. */
+static void note_result(struct era_map *map, int r)
+{
+	map->status.error = r;
+	if (!r && map->stalled)
+		want_digestion(map);
+}
+
+/* Epochs. */
+
+static void leave(struct era_map *map, unsigned epoch)
+{
+	if (atomic_fetch_sub(&map->epochs[epoch & 1].nr_writes, 1) != 1 ||
+	    !atomic_load(&map->draining))
+		return;
+	pthread_mutex_lock(&map->mutex);
+	pthread_cond_broadcast(&map->drained);
+	pthread_mutex_unlock(&map->mutex);
+}
+
+/* Takes part in the epoch that is going on then. */
+static unsigned enter(struct era_map *map)
+{
+	for (;;) {
+		unsigned epoch = atomic_load(&map->epoch);
+
+		atomic_fetch_add(&map->epochs[epoch & 1].nr_writes, 1);
+		if (atomic_load(&map->epoch) == epoch)
+			return epoch;
+		leave(map, epoch);
+	}
+}
+
+static size_t nr_words(const struct era_map *map)
+{
+	return (size_t)map->nr_blocks / 64 + 1;
+}
+
+/* Opens the next epoch, whose bits are all clear, and waits for the end of the old one. */
+static void change_epoch(struct era_map *map)
+{
+	unsigned old = atomic_fetch_add(&map->epoch, 1);
+	struct epoch *epoch = &map->epochs[old & 1];
+
+	pthread_mutex_lock(&map->mutex);
+	end_turn(map);
+	atomic_store(&map->draining, true);
+	while (atomic_load(&epoch->nr_writes))
+		pthread_cond_wait(&map->drained, &map->mutex);
+	atomic_store(&map->draining, false);
+	pthread_mutex_unlock(&map->mutex);
+	for (size_t i = 0; i < nr_words(map); i++)
+		atomic_store_explicit(&epoch->marked[i], 0, memory_order_relaxed);
+}
+
+/* Of the word that holds bit `begin`: the bits of [begin, end). */
+static uint64_t word_mask(uint32_t begin, uint32_t end)
+{
+	uint64_t mask = UINT64_MAX << (begin % 64);
+
+	if (end / 64 == begin / 64)
+		mask &= (UINT64_C(1) << (end % 64)) - 1;
+	return mask;
+}
+
+static uint32_t next_word(uint32_t begin)
+{
+	return (begin | 63) + 1;
+}
+
+static bool is_marked(const struct epoch *epoch, uint32_t begin, uint32_t end)
+{
+	for (; begin < end; begin = next_word(begin)) {
+		uint64_t mask = word_mask(begin, end);
+
+		if ((atomic_load_explicit(&epoch->marked[begin / 64], memory_order_acquire) &
+		     mask) != mask)
+			return false;
+	}
+	return true;
+}
+
+static void set_marked(struct epoch *epoch, uint32_t begin, uint32_t end)
+{
+	for (; begin < end; begin = next_word(begin))
+		atomic_fetch_or_explicit(&epoch->marked[begin / 64], word_mask(begin, end),
+					 memory_order_release);
+}
+
+/* Changing the metadata, by whoever's turn it is. */
+
+/* Does what `change` does, as one commit. Past eras give up their room if there is no other. */
+static int commit_change(struct live *live, int (*change)(struct live *live, const void *context),
+			 const void *context)
+{
+	bool idle = false;
+	int r;
+
+	for (;;) {
+		r = change(live, context);
+		if (r)
+			live_abort(live);
+		else
+			r = live_commit(live);
+		if (r != PD_ERR_NO_SPACE || live_make_room(live, &idle) || idle)
+			return r;
+	}
+}
+
+/* Marking. */
+
+static int mark_on_disk(struct live *live, const void *context)
+{
+	int r = PD_OK;
+
+	for (const struct mark *mark = context; !r && mark; mark = mark->next)
+		r = live_mark(live, mark->begin, mark->end);
+	return r;
+}
+
+static int mark_list(struct era_map *map, struct mark *list)
+{
+	struct epoch *epoch = &map->epochs[atomic_load(&map->epoch) & 1];
+	bool all_marked = true;
+	int r;
+
+	for (struct mark *mark = list; mark; mark = mark->next)
+		all_marked &= is_marked(epoch, mark->begin, mark->end);
+	r = all_marked ? PD_OK : commit_change(&map->live, mark_on_disk, list);
+	for (struct mark *mark = list; mark; mark = mark->next) {
+		mark->result = r;
+		if (!r)
+			set_marked(epoch, mark->begin, mark->end);
+	}
+	return r;
+}
+
+/* One that asks for too much must not take the others with it. */
+static int mark_each(struct era_map *map, struct mark *list)
+{
+	int result = PD_OK;
+
+	for (struct mark *mark = list, *next; mark; mark = next) {
+		int r;
+
+		next = mark->next;
+		mark->next = NULL;
+		r = mark_list(map, mark);
+		mark->next = next;
+		result = r ? r : result;
+	}
+	return result;
+}
+
+/* Marks for all who wait by the time when it is this one's turn. The mutex is held. */
+static void lead(struct era_map *map)
+{
+	struct mark *list, *next;
+	int r;
+
+	take_turn(map);
+	list = map->waiting;
+	map->waiting = NULL;
+	map->waiting_end = &map->waiting;
+	pthread_mutex_unlock(&map->mutex);
+	r = mark_list(map, list);
+	if (r && list->next)
+		r = mark_each(map, list);
+	pthread_mutex_lock(&map->mutex);
+	note_result(map, r);
+	end_turn(map);
+	for (; list; list = next) {
+		next = list->next;
+		list->done = true;
+	}
+	pthread_cond_broadcast(&map->marks);
+}
+
+static int mark(struct era_map *map, uint32_t begin, uint32_t end)
+{
+	struct mark mark = {.begin = begin, .end = end};
+	bool first;
+
+	pthread_mutex_lock(&map->mutex);
+	first = !map->waiting;
+	*map->waiting_end = &mark;
+	map->waiting_end = &mark.next;
+	if (first)
+		lead(map);
+	while (!mark.done)
+		pthread_cond_wait(&map->marks, &map->mutex);
+	pthread_mutex_unlock(&map->mutex);
+	return mark.result;
+}
+
+int era_map_begin_write(struct era_map *map, uint64_t offset, uint64_t length,
+			struct era_map_write *write)
+{
+	uint32_t begin = 0, end = 0;
+
+	if (offset > map->origin_bytes || length > map->origin_bytes - offset)
+		return PD_ERR_USAGE;
+	if (length) {
+		begin = (uint32_t)(offset / map->block_bytes);
+		end = (uint32_t)((offset + length - 1) / map->block_bytes) + 1;
+	}
+	for (;;) {
+		int r;
+
+		write->epoch = enter(map);
+		if (is_marked(&map->epochs[write->epoch & 1], begin, end))
+			return PD_OK;
+		leave(map, write->epoch);
+		r = mark(map, begin, end);
+		if (r)
+			return r;
+	}
+}
+
+void era_map_end_write(struct era_map *map, const struct era_map_write *write)
+{
+	leave(map, write->epoch);
+}
+
+/* Messages. */
+
+static int roll_over(struct live *live, const void *context)
+{
+	(void)context;
+	return live_roll_over(live);
+}
+
+static int take_snapshot(struct live *live, const void *context)
+{
+	(void)context;
+	return live_take_snapshot(live);
+}
+
+static int drop_snapshot(struct live *live, const void *context)
+{
+	(void)context;
+	return live_drop_snapshot(live);
+}
+
+/* A refused message is no trouble of the metadata's. */
+static int change_in_turn(struct era_map *map,
+			  int (*change)(struct live *live, const void *context))
+{
+	int r;
+
+	pthread_mutex_lock(&map->mutex);
+	take_turn(map);
+	pthread_mutex_unlock(&map->mutex);
+	r = commit_change(&map->live, change, NULL);
+	pthread_mutex_lock(&map->mutex);
+	if (r != PD_ERR_USAGE)
+		note_result(map, r);
+	if (!r)
+		want_digestion(map);
+	pthread_mutex_unlock(&map->mutex);
+	return r;
+}
+
+static int begin_era(struct era_map *map, int (*change)(struct live *live, const void *context))
+{
+	int r;
+
+	pthread_mutex_lock(&map->rollover);
+	r = change_in_turn(map, change);
+	if (!r) {
+		change_epoch(map);
+	} else {
+		pthread_mutex_lock(&map->mutex);
+		end_turn(map);
+		pthread_mutex_unlock(&map->mutex);
+	}
+	pthread_mutex_unlock(&map->rollover);
+	return r;
+}
+
+int era_map_checkpoint(struct era_map *map)
+{
+	return begin_era(map, roll_over);
+}
+
+int era_map_take_metadata_snap(struct era_map *map)
+{
+	return begin_era(map, take_snapshot);
+}
+
+int era_map_drop_metadata_snap(struct era_map *map)
+{
+	int r = change_in_turn(map, drop_snapshot);
+
+	pthread_mutex_lock(&map->mutex);
+	end_turn(map);
+	pthread_mutex_unlock(&map->mutex);
+	return r;
+}
+
+/* Digestion. */
+
+/* A step, which the next writer's commit takes along; at times there is a commit without one. */
+static int digest_step(struct live *live, unsigned *nr_uncommitted, bool *idle)
+{
+	int r = live_digest(live, idle);
+
+	if (r) {
+		live_abort(live);
+		return r;
+	}
+	*nr_uncommitted += !*idle;
+	if (!*nr_uncommitted ||
+	    (!*idle && *nr_uncommitted < DIGEST_STEPS_PER_COMMIT && !live_is_tight(live)))
+		return PD_OK;
+	*nr_uncommitted = 0;
+	return live_commit(live);
+}
+
+static void *digest(void *context)
+{
+	struct era_map *map = context;
+	unsigned nr_uncommitted = 0;
+	bool idle;
+	int r;
+
+	pthread_mutex_lock(&map->mutex);
+	while (!map->stop) {
+		if (!map->digest) {
+			pthread_cond_wait(&map->digestion, &map->mutex);
+			continue;
+		}
+		take_turn(map);
+		/* What asks for it from now on is not lost. */
+		map->digest = false;
+		map->digesting = true;
+		pthread_mutex_unlock(&map->mutex);
+		r = digest_step(&map->live, &nr_uncommitted, &idle);
+		pthread_mutex_lock(&map->mutex);
+		map->stalled = r;
+		map->digest |= !r && !idle;
+		map->digesting = false;
+		end_turn(map);
+		pthread_cond_broadcast(&map->digestion);
+	}
+	pthread_mutex_unlock(&map->mutex);
+	return NULL;
+}
+
+void era_map_wait_digested(struct era_map *map)
+{
+	pthread_mutex_lock(&map->mutex);
+	while (map->started && (map->digest || map->digesting))
+		pthread_cond_wait(&map->digestion, &map->mutex);
+	pthread_mutex_unlock(&map->mutex);
+}
+
+/* Status. */
+
+void era_map_status(struct era_map *map, struct era_map_status *status)
+{
+	pthread_mutex_lock(&map->mutex);
+	*status = map->status;
+	pthread_mutex_unlock(&map->mutex);
+}
+
+void era_map_status_text(const struct era_map_status *status, char text[ERA_MAP_STATUS_MAX])
+{
+	char snap[24] = "-";
+	const char *trouble = "";
+
+	if (status->metadata_snap)
+		snprintf(snap, sizeof(snap), "%" PRIu64, status->metadata_snap);
+	if (status->failed)
+		trouble = " failed";
+	else if (status->error)
+		trouble = status->error == PD_ERR_NO_SPACE ? " no_space" : " error";
+	snprintf(text, ERA_MAP_STATUS_MAX, "%u %" PRIu64 "/%" PRIu64 " %u %s%s",
+		 METADATA_BLOCK_SECTORS, status->used, status->total, status->era, snap, trouble);
+}
+
+/* Opening and closing. */
+
+static int init_marked(struct era_map *map)
+{
+	for (int i = 0; i < 2; i++) {
+		/* calloc: pages of a device that is hardly written cost no memory. */
+		map->epochs[i].marked = calloc(nr_words(map), sizeof(uint64_t));
+		if (!map->epochs[i].marked)
+			return PD_ERR_NO_MEMORY;
+	}
+	return PD_OK;
+}
+
+static int init(struct era_map *map, uint32_t data_block_size, uint64_t origin_bytes,
+		const struct report *report)
+{
+	uint64_t block_bytes = (uint64_t)data_block_size * SECTOR_SIZE;
+	uint64_t nr_blocks = block_bytes ? (origin_bytes + block_bytes - 1) / block_bytes : 0;
+
+	memset(map, 0, sizeof(*map));
+	pthread_mutex_init(&map->rollover, NULL);
+	pthread_mutex_init(&map->mutex, NULL);
+	pthread_cond_init(&map->turns, NULL);
+	pthread_cond_init(&map->marks, NULL);
+	pthread_cond_init(&map->drained, NULL);
+	pthread_cond_init(&map->digestion, NULL);
+	map->waiting_end = &map->waiting;
+	map->origin_bytes = origin_bytes;
+	map->block_bytes = block_bytes;
+	if (origin_bytes > UINT64_MAX - block_bytes || nr_blocks > ERA_MAX_DATA_BLOCKS)
+		return report_error(report, PD_ERR_USAGE,
+				    "more data blocks than the format allows: take larger ones");
+	map->nr_blocks = (uint32_t)nr_blocks;
+	return init_marked(map);
+}
+
+int era_map_open(struct block_io *io, uint32_t data_block_size, uint64_t origin_bytes,
+		 const struct report *report, struct era_map **result)
+{
+	struct era_map *map = aligned_alloc(CACHE_LINE, sizeof(*map));
+	int r;
+
+	if (!map)
+		return report_error(report, PD_ERR_NO_MEMORY, "out of memory");
+	r = init(map, data_block_size, origin_bytes, report);
+	if (r == PD_ERR_NO_MEMORY)
+		report_message(report, "out of memory");
+	if (!r)
+		r = live_open(&map->live, io, data_block_size, map->nr_blocks, report);
+	if (r) {
+		era_map_abandon(map);
+		return r;
+	}
+	note_status(map);
+	map->digest = true;
+	*result = map;
+	return PD_OK;
+}
+
+int era_map_start(struct era_map *map)
+{
+	if (pthread_create(&map->digester, NULL, digest, map))
+		return PD_ERR_NO_MEMORY;
+	map->started = true;
+	return PD_OK;
+}
+
+static void stop(struct era_map *map)
+{
+	if (!map->started)
+		return;
+	pthread_mutex_lock(&map->mutex);
+	map->stop = true;
+	pthread_cond_broadcast(&map->digestion);
+	pthread_mutex_unlock(&map->mutex);
+	pthread_join(map->digester, NULL);
+	map->started = false;
+}
+
+static int archive(struct live *live, const void *context)
+{
+	(void)context;
+	return live_archive(live);
+}
+
+int era_map_close(struct era_map *map)
+{
+	int r;
+
+	if (!map)
+		return PD_OK;
+	stop(map);
+	r = commit_change(&map->live, archive, NULL);
+	era_map_abandon(map);
+	return r;
+}
+
+void era_map_abandon(struct era_map *map)
+{
+	stop(map);
+	live_close(&map->live);
+	for (int i = 0; i < 2; i++)
+		free((void *)map->epochs[i].marked);
+	pthread_mutex_destroy(&map->rollover);
+	pthread_mutex_destroy(&map->mutex);
+	pthread_cond_destroy(&map->turns);
+	pthread_cond_destroy(&map->marks);
+	pthread_cond_destroy(&map->drained);
+	pthread_cond_destroy(&map->digestion);
+	free(map);
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Live metadata under a random user, one thread: exact eras, power cuts at every write, and every
+ * read, write, flush failing in turn.
+ */
+#include "era/live.h"
+#include "persistent-data/error.h"
+#include "tests/support/power_cuts.h"
+#include "tests/support/world.h"
+
+#include <criterion/criterion.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_SIZE 8 /* sectors */
+
+static struct world world;
+static struct live live;
+static bool is_open;
+
+static int open_live(void)
+{
+	int r = live_open(&live, world.io, BLOCK_SIZE, world.nr_blocks, NULL);
+
+	is_open = !r;
+	return r;
+}
+
+static uint32_t era(void)
+{
+	return live.now.superblock.info.current_era;
+}
+
+static uint32_t below(uint32_t n)
+{
+	return n ? (uint32_t)rand() % n : 0;
+}
+
+/* What was done is committed, or it never was. */
+static int settle(int r)
+{
+	if (!r)
+		return live_commit(&live);
+	live_abort(&live);
+	return r;
+}
+
+static int write_some(void)
+{
+	uint32_t begin = below(world.nr_blocks);
+	uint32_t end = begin + 1 + below(rand() % 8 ? 3 : world.nr_blocks);
+	int r;
+
+	if (end > world.nr_blocks)
+		end = world.nr_blocks;
+	r = settle(live_mark(&live, begin, end));
+	if (!r)
+		world_write(&world, begin, end, era());
+	return r;
+}
+
+/* Sometimes without a commit: the next one takes it along. */
+static int digest_some(void)
+{
+	bool idle = false;
+	int r = PD_OK;
+
+	for (uint32_t i = below(6); !r && !idle && i < 6; i++)
+		r = live_digest(&live, &idle);
+	if (r)
+		live_abort(&live);
+	return r || rand() % 2 ? r : live_commit(&live);
+}
+
+static int open_again(void)
+{
+	static const uint32_t sizes[] = {1, 63, 64, 1018, 1019, 5000, 33000, 70000};
+	int r = PD_OK;
+
+	/* In order, or by a crash. */
+	if (rand() % 2)
+		r = settle(live_archive(&live));
+	live_close(&live);
+	if (rand() % 3 == 0)
+		world_resize(&world, sizes[below(8)]);
+	is_open = false;
+	return r ? r : open_live();
+}
+
+static int do_something(void)
+{
+	switch (rand() % 24) {
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+		return settle(live_roll_over(&live));
+	case 4:
+		return live.now.superblock.metadata_snap ? PD_OK
+							 : settle(live_take_snapshot(&live));
+	case 5:
+	case 6:
+		return live.now.superblock.metadata_snap ? settle(live_drop_snapshot(&live))
+							 : PD_OK;
+	case 7:
+	case 8:
+	case 9:
+	case 10:
+	case 11:
+		return digest_some();
+	case 12:
+		return rand() % 3 ? PD_OK : open_again();
+	default:
+		return write_some();
+	}
+}
+
+static void begin(uint64_t nr_metadata_blocks, uint32_t nr_blocks)
+{
+	world_init(&world, nr_metadata_blocks, nr_blocks);
+	cr_assert_eq(open_live(), PD_OK);
+}
+
+static void end(void)
+{
+	live_close(&live);
+	world_free(&world);
+}
+
+Test(live, exact_eras)
+{
+	bool idle;
+
+	srand(1);
+	begin(600, 70000);
+	for (int i = 0; i < 3000; i++) {
+		switch (rand() % 8) {
+		case 0:
+			if (settle(live_roll_over(&live)))
+				cr_assert_eq(live_make_room(&live, &idle), PD_OK);
+			break;
+		case 1:
+		case 2:
+			cr_assert_eq(digest_some(), PD_OK);
+			break;
+		default:
+			cr_assert_eq(write_some(), PD_OK);
+		}
+		if (rand() % 40 == 0) {
+			live_close(&live);
+			cr_assert_eq(open_live(), PD_OK);
+		}
+		if (rand() % 10 == 0) {
+			cr_assert_eq(live_commit(&live), PD_OK);
+			world_expect_exact(&world);
+		}
+	}
+	end();
+}
+
+/* All eras digested, nothing is left but the trees: no block has leaked on the way. */
+Test(live, digests_everything)
+{
+	bool idle = false;
+	uint64_t used;
+
+	srand(2);
+	begin(600, 70000);
+	used = live.tx.map.nr_allocated;
+	for (int i = 0; i < 60; i++) {
+		for (int k = 0; k < 5; k++)
+			cr_assert_eq(write_some(), PD_OK);
+		cr_assert_eq(settle(live_roll_over(&live)), PD_OK);
+	}
+	cr_expect_gt(live.tx.map.nr_allocated, used + 60);
+	while (!idle)
+		cr_assert_eq(settle(live_digest(&live, &idle)), PD_OK);
+	cr_expect_eq(live.tx.map.nr_allocated, used);
+	world_expect_exact(&world);
+	end();
+}
+
+Test(live, snapshot)
+{
+	static struct eras before, after;
+
+	srand(3);
+	begin(900, 70000);
+	for (int i = 0; i < 40; i++) {
+		cr_assert_eq(write_some(), PD_OK);
+		cr_assert_eq(settle(live_roll_over(&live)), PD_OK);
+		if (i % 4 == 0)
+			cr_assert_eq(digest_some(), PD_OK);
+	}
+	cr_assert_eq(settle(live_drop_snapshot(&live)), PD_ERR_USAGE);
+	cr_assert_eq(settle(live_take_snapshot(&live)), PD_OK);
+	cr_assert_eq(settle(live_take_snapshot(&live)), PD_ERR_USAGE);
+	cr_assert(eras_read_memory(&before, world.metadata, 900, true), "%s", before.problem);
+	cr_expect_eq(before.info.current_era, era());
+	cr_expect_arr_eq(before.era, world.must, sizeof(before.era));
+	for (int i = 0; i < 40; i++) {
+		bool idle;
+
+		cr_assert_eq(write_some(), PD_OK);
+		cr_assert_eq(settle(live_roll_over(&live)), PD_OK);
+		for (int k = 0; k < 20; k++)
+			cr_assert_eq(settle(live_digest(&live, &idle)), PD_OK);
+		cr_assert(eras_read_memory(&after, world.metadata, 900, true), "%s", after.problem);
+		cr_expect_arr_eq(&before, &after, sizeof(before));
+		world_expect_exact(&world);
+	}
+	cr_assert_eq(settle(live_drop_snapshot(&live)), PD_OK);
+	world_expect_exact(&world);
+	end();
+}
+
+/* What the cut left must be fit to go on with, and nothing be lost by that. */
+static void check_going_on(struct world_check *check, uint8_t *image)
+{
+	struct block_io *io;
+	struct live next;
+
+	if (check->eras.info.nr_blocks == 0)
+		return;
+	cr_assert_not(block_io_open_memory(image, world.nr_metadata_blocks, &io));
+	if (!live_open(&next, io, BLOCK_SIZE, check->eras.info.nr_blocks, NULL)) {
+		bool idle;
+
+		if (live_mark(&next, 0, 1) || live_digest(&next, &idle) || live_roll_over(&next))
+			live_abort(&next);
+		else
+			cr_assert_eq(live_commit(&next), PD_OK);
+	}
+	live_close(&next);
+	block_io_close(io);
+}
+
+static void check_cut(void *context, uint8_t *image, size_t nr)
+{
+	struct world_check *check = context;
+
+	world_check(check, image, nr);
+	if (rand() % 8)
+		return;
+	check_going_on(check, image);
+	world_check(check, image, nr);
+}
+
+static void cut_power(uint64_t nr_metadata_blocks, uint32_t nr_blocks, int nr_steps)
+{
+	struct world_check *check = calloc(1, sizeof(*check));
+	struct power_cuts cuts = {&world.log, WORLD_METADATA, nr_metadata_blocks, 3,
+				  4,	      check,	      check_cut};
+	unsigned long nr;
+
+	begin(nr_metadata_blocks, nr_blocks);
+	for (int i = 0; i < nr_steps; i++) {
+		int r = do_something();
+
+		cr_assert(!r || r == PD_ERR_NO_SPACE, "%s", pd_error_text(r));
+		if (!is_open)
+			break;
+	}
+	check->world = &world;
+	nr = power_cuts_check(&cuts, 0);
+	cr_log_info("%zu records, %lu images", world.log.nr, nr);
+	free(check);
+	end();
+}
+
+Test(live, power_cuts)
+{
+	for (unsigned seed = 1; seed <= 6; seed++) {
+		srand(seed);
+		cut_power(300, 70000, 120);
+	}
+}
+
+Test(live, power_cuts_small)
+{
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		srand(seed);
+		cut_power(60 + seed, 1000, 150);
+	}
+}
+
+/* The Nth operation fails, or that one and all behind it: nothing is lost, and it opens again. */
+static bool fail_at(unsigned kinds, long nth, bool for_good)
+{
+	static struct world_check check;
+	bool failed;
+	int r;
+
+	srand(7);
+	world_init(&world, 300, 70000);
+	world.failure = (struct failure){kinds, nth, for_good, 5};
+	r = open_live();
+	for (int i = 0; !r && i < 60; i++) {
+		r = do_something();
+		/* Whoever fails may go on, but where nobody knows which superblock is there. */
+		if (r == PD_ERR_IO && is_open && !live.tx.in_doubt && !for_good)
+			r = PD_OK;
+	}
+	failed = failure_happened(&world.failure);
+	cr_assert(!r || failed, "%s", pd_error_text(r));
+	live_close(&live);
+	memset(&check, 0, sizeof(check));
+	check.world = &world;
+	world_check(&check, world.metadata, world.log.nr);
+	world.failure.kinds = 0;
+	cr_assert_eq(open_live(), PD_OK);
+	world_check(&check, world.metadata, world.log.nr);
+	end();
+	return failed;
+}
+
+Test(live, failing_writes)
+{
+	for (long nth = 0; fail_at(FAIL_WRITES, nth, false); nth++)
+		fail_at(FAIL_WRITES, nth, true);
+}
+
+Test(live, failing_flushes)
+{
+	for (long nth = 0; fail_at(FAIL_FLUSHES, nth, false); nth++)
+		fail_at(FAIL_FLUSHES, nth, true);
+}
+
+Test(live, failing_reads)
+{
+	for (long nth = 0; fail_at(FAIL_READS, nth, false); nth++)
+		;
+}
+
+/* Full: marks and eras fail, what was there stays, and past eras can still be digested. */
+Test(live, full)
+{
+	bool idle = false;
+	int r = PD_OK;
+
+	srand(9);
+	begin(200, 70000);
+	while (!r) {
+		cr_assert_eq(write_some(), PD_OK);
+		r = settle(live_roll_over(&live));
+	}
+	cr_expect_eq(r, PD_ERR_NO_SPACE);
+	while (!(r = write_some()))
+		;
+	cr_expect_eq(r, PD_ERR_NO_SPACE);
+	world_expect_exact(&world);
+	while (!idle)
+		cr_assert_eq(settle(live_digest(&live, &idle)), PD_OK);
+	world_expect_exact(&world);
+	cr_expect_eq(settle(live_roll_over(&live)), PD_OK);
+	cr_expect_eq(write_some(), PD_OK);
+	world_expect_exact(&world);
+	end();
+}
+
+/* So full that nothing can be begun: opening makes room for itself. */
+Test(live, opens_when_full)
+{
+	srand(10);
+	begin(200, 70000);
+	while (!settle(live_roll_over(&live)))
+		cr_assert_eq(write_some(), PD_OK);
+	live_close(&live);
+	cr_assert_eq(open_live(), PD_OK);
+	cr_expect_eq(write_some(), PD_OK);
+	world_expect_exact(&world);
+	end();
+}
+
+/* What cannot be opened is left as it is. */
+
+static int open_with(uint32_t block_size, uint32_t nr_blocks)
+{
+	struct live other;
+	int r = live_open(&other, world.io, block_size, nr_blocks, NULL);
+
+	live_close(&other);
+	return r;
+}
+
+Test(live, refuses)
+{
+	uint8_t *before;
+	size_t size = 100 * METADATA_BLOCK_SIZE;
+
+	begin(100, 5000);
+	live_close(&live);
+	before = malloc(size);
+	memcpy(before, world.metadata, size);
+	cr_expect_eq(open_with(16, 5000), PD_ERR_USAGE);
+	cr_expect_eq(open_with(0, 5000), PD_ERR_USAGE);
+	cr_expect_eq(open_with(7, 5000), PD_ERR_USAGE);
+	cr_expect_eq(open_with(8, 0x80000000), PD_ERR_USAGE);
+	cr_expect_eq(open_with(8, 10000000), PD_ERR_NO_SPACE);
+	world.metadata[50]++;
+	cr_expect_eq(open_with(8, 5000), PD_ERR_CORRUPT);
+	world.metadata[50]--;
+	cr_expect_arr_eq(before, world.metadata, size);
+	free(before);
+	end();
+}
