@@ -23,6 +23,7 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),@:,@echo '  $(1)')
 
 sbindir = $(PREFIX)/sbin
 libdir = $(PREFIX)/lib
+plugindir = $(libdir)/nbdkit/plugins
 includedir = $(PREFIX)/include
 datadir = $(PREFIX)/share
 mandir = $(datadir)/man
@@ -36,7 +37,10 @@ LIB_OBJ  := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard era/*.c persistent-da
 TESTS    := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DAMAGE   := $(patsubst tests/damage/%.c,%,$(sort $(wildcard tests/damage/*.c)))
 SUPPORT_OBJ := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard tests/support/*.c)))
+PLUGIN_OBJ := $(patsubst %.c,build/pic/%.o,$(sort $(wildcard nbdkit/*.c persistent-data/*.c) \
+	$(filter-out era/xml_%,$(wildcard era/*.c))))
 MAN8 := $(sort $(wildcard man8/*.8))
+MAN1 := $(sort $(wildcard man1/*.1))
 PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
 
 BIN = $(COMMANDS:%=build/bin/%)
@@ -62,6 +66,12 @@ ISAL_LIBS   := $(call package,--libs-only-L,libisal) \
 endif
 endif
 
+# The plugin is built where nbdkit's header is there. It takes from the library what it needs.
+ifneq ($(call package,--modversion,nbdkit),)
+NBDKIT_CFLAGS := $(call package,--cflags,nbdkit)
+PLUGIN = build/lib/nbdkit/plugins/nbdkit-era-plugin.so
+endif
+
 # --- flags ---
 
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
@@ -81,6 +91,7 @@ LIBS = $(EXPAT_LIBS) $(ISAL_LIBS) $(MORE_LIBS)
 
 # Only these see more than the rest does.
 build/obj/tools/cli.o: private MORE_CFLAGS = -DERA_VERSION='"$(VERSION)"'
+build/pic/nbdkit/%.o: private MORE_CFLAGS = $(NBDKIT_CFLAGS)
 build/obj/tools/schema.o: private MORE_CFLAGS = $(XML2_CFLAGS)
 build/bin/era_restore: private MORE_LIBS = $(XML2_LIBS)
 # Criterion's macros convert signs on their own account.
@@ -91,9 +102,9 @@ build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
 
 .PHONY: all tests help FORCE
 .DELETE_ON_ERROR:
-.PRECIOUS: build/obj/%.o
+.PRECIOUS: build/obj/%.o build/pic/%.o
 
-all: $(BIN) $(LIB) $(SCHEMA)
+all: $(BIN) $(LIB) $(SCHEMA) $(PLUGIN)
 
 tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%)
 
@@ -114,7 +125,7 @@ help:
 define SETTINGS
 $(CC) $(ALL_CFLAGS)
 $(ALL_LDFLAGS) $(LIBS) $(XML2_CFLAGS) $(XML2_LIBS)
-$(VERSION) $(LIB_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ)
+$(VERSION) $(LIB_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ) $(PLUGIN) $(PLUGIN_OBJ)
 endef
 export SETTINGS
 
@@ -128,6 +139,16 @@ build/obj/%.o: %.c build/settings
 	@mkdir -p $(@D)
 	$(call say,compile $<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/pic/%.o: %.c build/settings
+	@mkdir -p $(@D)
+	$(call say,compile $< for the plugin)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+build/lib/nbdkit/plugins/%.so: $(PLUGIN_OBJ)
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $(filter %.o,$^) $(ISAL_LIBS)
 
 $(LIB): $(LIB_OBJ)
 $(TOOL_LIB): $(TOOL_OBJ)
@@ -165,7 +186,7 @@ $(SCHEMA): era/era.rng
 	$(call say,copy $@)
 	$(Q)cp $< $@
 
--include $(wildcard build/obj/*/*.d build/obj/*/*/*.d)
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/pic/*/*.d)
 
 # --- testing ---
 # The packages may be installed only now, so that what depends on them is made by a second make, on
@@ -199,7 +220,7 @@ coverage:
 	@tests/need build test
 	@tests/coverage
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c)
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c)
 SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/kernel/* completions/*))
 
 lint:
@@ -208,8 +229,8 @@ lint:
 	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 -j2 \
 		--enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem \
-		-I. -D__GNUC__ $(ISAL_CFLAGS) era persistent-data tools
-	for page in $(MAN8); do mandoc -T lint -W warning $$page || exit 1; done
+		-I. -D__GNUC__ $(ISAL_CFLAGS) era persistent-data nbdkit tools
+	for page in $(MAN8) $(MAN1); do mandoc -T lint -W warning $$page || exit 1; done
 	shellcheck -S warning -e SC1007,SC2187 $(SCRIPTS)
 	xmllint --noout era/era.rng
 
@@ -223,7 +244,8 @@ format:
 installed = $(addprefix $(DESTDIR), $(COMMANDS:%=$(sbindir)/%) $(libdir)/libera.a \
 	$(libdir)/pkgconfig/libera.pc $(PUBLIC_HEADERS:%=$(includedir)/libera/%) \
 	$(datadir)/era/era.rng $(MAN8:%=$(mandir)/%) \
-	$(COMMANDS:%=$(bashcompdir)/%))
+	$(COMMANDS:%=$(bashcompdir)/%) $(if $(PLUGIN),$(plugindir)/$(notdir $(PLUGIN))) \
+	$(MAN1:man1/%=$(mandir)/man1/%))
 
 build/libera.pc: libera.pc.in Makefile FORCE
 	@mkdir -p $(@D)
@@ -235,11 +257,14 @@ install: all build/libera.pc
 	install -d $(sort $(dir $(installed)))
 	install -m 755 $(BIN) $(DESTDIR)$(sbindir)
 	install -m 644 $(LIB) $(DESTDIR)$(libdir)
+	$(if $(PLUGIN),install -m 755 $(PLUGIN) $(DESTDIR)$(plugindir))
 	install -m 644 build/libera.pc $(DESTDIR)$(libdir)/pkgconfig
 	for header in $(PUBLIC_HEADERS); do \
 		install -m 644 $$header $(DESTDIR)$(includedir)/libera/$$header || exit 1; done
 	install -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/era
 	for page in $(MAN8); do \
+		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
+	for page in $(MAN1); do \
 		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
 	for command in $(COMMANDS); do \
 		install -m 644 completions/era_tools $(DESTDIR)$(bashcompdir)/$$command || exit 1; done

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -147,6 +148,18 @@ static void tell_open_error(const struct cli *cli, enum cli_access access)
 		cli_fail(cli, "cannot be opened: %s", strerror(errno));
 }
 
+/* A file is locked by whoever serves a device with it, as a block device is opened exclusively. */
+static bool is_locked(const struct cli_device *device, enum cli_access access)
+{
+	int how = access == CLI_WRITE ? LOCK_EX : LOCK_SH;
+
+	if (!S_ISREG(device->st.st_mode) || access == CLI_READ_LIVE ||
+	    !flock(device->fd, how | LOCK_NB) || errno != EWOULDBLOCK)
+		return false;
+	errno = EBUSY;
+	return true;
+}
+
 static bool open_fd(const struct cli *cli, struct cli_device *device, const char *path,
 		    enum cli_access access)
 {
@@ -162,9 +175,10 @@ static bool open_fd(const struct cli *cli, struct cli_device *device, const char
 	if (S_ISBLK(device->st.st_mode) && access != CLI_READ_LIVE)
 		flags |= O_EXCL;
 	device->fd = open(path, flags);
-	if (device->fd < 0)
-		tell_open_error(cli, access);
-	return device->fd >= 0;
+	if (device->fd >= 0 && !is_locked(device, access))
+		return true;
+	tell_open_error(cli, access);
+	return false;
 }
 
 /* A short dump has no whole block, and is XML in the first place. */

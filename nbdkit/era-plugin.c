@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The nbdkit plugin: serves an origin, and records in era metadata what is written to it.
+ *
+ * From here a write goes to era_map_begin_write() (era/map.c), which has its blocks marked in a commit
+ * (era/live.c, persistent-data/transaction.c) unless they are already, and then to the origin.
+ */
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "era/map.h"
+#include "nbdkit/control.h"
+#include "nbdkit/origin.h"
+#include "persistent-data/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#define SECTOR_SIZE 512
+
+/* nbdkit has one plugin a process, and hands nothing of ours to the functions below. */
+static struct {
+	char *metadata, *origin, *control; /* paths */
+	unsigned block_size;		   /* sectors */
+	int metadata_fd;
+	struct block_io *io;
+	struct origin device;
+	struct era_map *map;
+	struct control commands;
+} server = {
+	.metadata_fd = -1,
+	.device = {.fd = -1},
+	.commands = {.listener = -1, .stop = {-1, -1}},
+};
+
+/* Options. */
+
+static int take_path(char **path, const char *value)
+{
+	free(*path);
+	*path = nbdkit_absolute_path(value);
+	return *path ? 0 : -1;
+}
+
+static int era_config(const char *key, const char *value)
+{
+	if (!strcmp(key, "metadata"))
+		return take_path(&server.metadata, value);
+	if (!strcmp(key, "origin"))
+		return take_path(&server.origin, value);
+	if (!strcmp(key, "control"))
+		return take_path(&server.control, value);
+	if (!strcmp(key, "block-size"))
+		return nbdkit_parse_unsigned("block-size", value, &server.block_size);
+	nbdkit_error("unknown parameter '%s'", key);
+	return -1;
+}
+
+static int era_config_complete(void)
+{
+	if (server.metadata && server.origin && server.block_size)
+		return 0;
+	nbdkit_error("metadata=, origin= and block-size= must be given");
+	return -1;
+}
+
+#define CONFIG_HELP                                                      \
+	"metadata=PATH    (required) file or device with the metadata\n" \
+	"origin=PATH      (required) file or device to serve\n"          \
+	"block-size=N     (required) size of a data block, in sectors\n" \
+	"control=SOCKET   where era_map message, status and snapshot ask"
+
+/* Opening and closing. */
+
+static void tell(void *context, const char *text)
+{
+	(void)context;
+	nbdkit_error("%s: %s", server.metadata, text);
+}
+
+static const struct report report = {tell, NULL};
+
+static int open_origin(void)
+{
+	int r = origin_open(&server.device, server.origin);
+
+	if (!r)
+		return 0;
+	nbdkit_error("%s: cannot be served: %s", server.origin,
+		     r == EBUSY ? "in use" : strerror(r));
+	return -1;
+}
+
+/* Alone: on a block device against all others, on a file against the tools and other servers. */
+static int open_exclusively(void)
+{
+	struct stat st, origin;
+	int flags = O_RDWR | O_CLOEXEC;
+
+	if (stat(server.metadata, &st) || fstat(server.device.fd, &origin))
+		return errno;
+	if (S_ISBLK(st.st_mode))
+		flags |= O_EXCL;
+	else if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	if (st.st_dev == origin.st_dev && st.st_ino == origin.st_ino)
+		return EBUSY;
+	server.metadata_fd = open(server.metadata, flags);
+	if (server.metadata_fd < 0)
+		return errno;
+	if (S_ISREG(st.st_mode) && flock(server.metadata_fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? EBUSY : errno;
+	return 0;
+}
+
+static int open_metadata(void)
+{
+	int r = open_exclusively();
+
+	if (r) {
+		nbdkit_error("%s: %s", server.metadata,
+			     r == EBUSY ? "in use, perhaps by another server" : strerror(r));
+		return -1;
+	}
+	if (block_io_open_fd(server.metadata_fd, &server.io)) {
+		nbdkit_error("%s: cannot be used as a metadata device", server.metadata);
+		return -1;
+	}
+	return era_map_open(server.io, server.block_size, server.device.size, &report, &server.map)
+		       ? -1
+		       : 0;
+}
+
+static int open_control(void)
+{
+	int r = server.control ? control_open(&server.commands, server.control) : 0;
+
+	if (!r)
+		return 0;
+	nbdkit_error("%s: no socket can be made: %s", server.control, strerror(r));
+	return -1;
+}
+
+static int era_get_ready(void)
+{
+	return open_origin() || open_metadata() || open_control() ? -1 : 0;
+}
+
+/* Threads do not outlive the fork into the background. */
+static int era_after_fork(void)
+{
+	if (era_map_start(server.map) ||
+	    (server.control &&
+	     control_start(&server.commands, server.map, server.device.size / SECTOR_SIZE))) {
+		nbdkit_error("no thread can be started");
+		return -1;
+	}
+	return 0;
+}
+
+static void era_cleanup(void)
+{
+	int r;
+
+	control_close(&server.commands);
+	r = era_map_close(server.map);
+	server.map = NULL;
+	if (r)
+		nbdkit_error(
+			"%s: the last era could not be archived, and stays the current one: %s",
+			server.metadata, pd_error_text(r));
+}
+
+static void era_unload(void)
+{
+	era_cleanup();
+	block_io_close(server.io);
+	if (server.metadata_fd >= 0)
+		close(server.metadata_fd);
+	origin_close(&server.device);
+	free(server.metadata);
+	free(server.origin);
+	free(server.control);
+}
+
+/* Connections: all share the one device. */
+
+static void *era_open(int readonly)
+{
+	(void)readonly;
+	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static int64_t era_get_size(void *handle)
+{
+	(void)handle;
+	return (int64_t)server.device.size;
+}
+
+static int yes(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int era_can_fua(void *handle)
+{
+	(void)handle;
+	return NBDKIT_FUA_NATIVE;
+}
+
+static int era_can_cache(void *handle)
+{
+	(void)handle;
+	return NBDKIT_CACHE_EMULATE;
+}
+
+static int era_can_extents(void *handle)
+{
+	(void)handle;
+	return server.device.has_extents;
+}
+
+/* Requests. */
+
+static int fail(int error, const char *what)
+{
+	nbdkit_error("%s: %s: %s", server.origin, what, strerror(error));
+	nbdkit_set_error(error);
+	return -1;
+}
+
+static int era_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	int r = origin_read(&server.device, buffer, count, offset);
+
+	(void)handle;
+	(void)flags;
+	return r ? fail(r, "read") : 0;
+}
+
+static int to_errno(int r)
+{
+	switch (r) {
+	case PD_ERR_NO_SPACE:
+		return ENOSPC;
+	case PD_ERR_NO_MEMORY:
+		return ENOMEM;
+	case PD_ERR_USAGE:
+		return EINVAL;
+	default:
+		return EIO;
+	}
+}
+
+static int begin_write(uint32_t count, uint64_t offset, struct era_map_write *write)
+{
+	int r = era_map_begin_write(server.map, offset, count, write);
+
+	if (!r)
+		return 0;
+	nbdkit_error("%s: bytes %llu-%llu cannot be marked as written: %s", server.metadata,
+		     (unsigned long long)offset, (unsigned long long)offset + count - 1,
+		     pd_error_text(r));
+	nbdkit_set_error(to_errno(r));
+	return -1;
+}
+
+/* Of a write, zero or trim that came to r. */
+static int end_write(const struct era_map_write *write, int r, uint32_t flags, const char *what)
+{
+	if (!r && flags & NBDKIT_FLAG_FUA)
+		r = origin_flush(&server.device);
+	era_map_end_write(server.map, write);
+	if (r == EOPNOTSUPP) {
+		/* nbdkit writes zeroes instead, or tells a client who wants to know. */
+		nbdkit_set_error(r);
+		return -1;
+	}
+	return r ? fail(r, what) : 0;
+}
+
+static int era_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
+		      uint32_t flags)
+{
+	struct era_map_write write;
+
+	(void)handle;
+	if (begin_write(count, offset, &write))
+		return -1;
+	return end_write(&write, origin_write(&server.device, buffer, count, offset), flags,
+			 "write");
+}
+
+static int era_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct era_map_write write;
+
+	(void)handle;
+	if (begin_write(count, offset, &write))
+		return -1;
+	return end_write(&write,
+			 origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM),
+			 flags, "zero");
+}
+
+static int era_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	struct era_map_write write;
+
+	(void)handle;
+	if (begin_write(count, offset, &write))
+		return -1;
+	return end_write(&write, origin_trim(&server.device, count, offset), flags, "trim");
+}
+
+static int era_flush(void *handle, uint32_t flags)
+{
+	int r = origin_flush(&server.device);
+
+	(void)handle;
+	(void)flags;
+	return r ? fail(r, "flush") : 0;
+}
+
+static int era_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+		       struct nbdkit_extents *extents)
+{
+	uint64_t end = offset + count, next;
+
+	(void)handle;
+	for (; offset < end; offset = next) {
+		bool hole;
+		int r = origin_extent(&server.device, offset, &hole, &next);
+
+		if (r)
+			return fail(r, "extents");
+		if (next <= offset)
+			return 0;
+		if (nbdkit_add_extent(extents, offset, next - offset,
+				      hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0))
+			return -1;
+		if (flags & NBDKIT_FLAG_REQ_ONE)
+			return 0;
+	}
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "era",
+	.longname = "nbdkit era plugin",
+	.description = "records which blocks of a device are written in which era",
+	.config = era_config,
+	.config_complete = era_config_complete,
+	.config_help = CONFIG_HELP,
+	.get_ready = era_get_ready,
+	.after_fork = era_after_fork,
+	.cleanup = era_cleanup,
+	.unload = era_unload,
+	.open = era_open,
+	.get_size = era_get_size,
+	.can_write = yes,
+	.can_flush = yes,
+	.can_trim = yes,
+	.can_zero = yes,
+	.can_fast_zero = yes,
+	.can_fua = era_can_fua,
+	.can_cache = era_can_cache,
+	.can_multi_conn = yes, /* a flush of one connection is one of the whole origin */
+	.can_extents = era_can_extents,
+	.pread = era_pread,
+	.pwrite = era_pwrite,
+	.zero = era_zero,
+	.trim = era_trim,
+	.flush = era_flush,
+	.extents = era_extents,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)

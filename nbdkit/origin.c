@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* The origin. */
+#include "nbdkit/origin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int find_size(struct origin *origin)
+{
+	struct stat st;
+	off_t end;
+
+	if (fstat(origin->fd, &st))
+		return errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	end = lseek(origin->fd, 0, SEEK_END);
+	if (end < 0)
+		return errno;
+	origin->size = (uint64_t)end;
+	origin->block_device = S_ISBLK(st.st_mode);
+	origin->has_extents = lseek(origin->fd, 0, SEEK_HOLE) >= 0;
+	return 0;
+}
+
+int origin_open(struct origin *origin, const char *path)
+{
+	int flags = O_RDWR | O_CLOEXEC;
+	struct stat st;
+
+	*origin = (struct origin){.fd = -1};
+	/* Looked at before it is opened: opening a named pipe would wait for its other end. */
+	if (stat(path, &st))
+		return errno;
+	if (S_ISBLK(st.st_mode))
+		flags |= O_EXCL;
+	else if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	origin->fd = open(path, flags);
+	if (origin->fd < 0)
+		return errno;
+	if (S_ISREG(st.st_mode) && flock(origin->fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? EBUSY : errno;
+	return find_size(origin);
+}
+
+void origin_close(struct origin *origin)
+{
+	if (origin->fd >= 0)
+		close(origin->fd);
+	origin->fd = -1;
+}
+
+int origin_read(const struct origin *origin, void *buffer, uint64_t length, uint64_t offset)
+{
+	char *to = buffer;
+
+	while (length) {
+		ssize_t n = pread(origin->fd, to, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? errno : EIO; /* it became shorter under our hands */
+		to += n;
+		offset += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int origin_write(const struct origin *origin, const void *buffer, uint64_t length, uint64_t offset)
+{
+	const char *from = buffer;
+
+	while (length) {
+		ssize_t n = pwrite(origin->fd, from, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? errno : EIO;
+		from += n;
+		offset += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int origin_flush(const struct origin *origin)
+{
+	return fdatasync(origin->fd) ? errno : 0;
+}
+
+static int allocate(const struct origin *origin, int mode, uint64_t length, uint64_t offset)
+{
+	int r;
+
+	do
+		r = fallocate(origin->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+	while (r && errno == EINTR);
+	/* A block device wants whole sectors. */
+	return !r ? 0 : errno == EINVAL || errno == ENODEV ? EOPNOTSUPP : errno;
+}
+
+int origin_zero(const struct origin *origin, uint64_t length, uint64_t offset, bool punch)
+{
+	int r = EOPNOTSUPP;
+
+	if (punch)
+		r = allocate(origin, FALLOC_FL_PUNCH_HOLE, length, offset);
+	if (r == EOPNOTSUPP)
+		r = allocate(origin, FALLOC_FL_ZERO_RANGE, length, offset);
+	return r;
+}
+
+int origin_trim(const struct origin *origin, uint64_t length, uint64_t offset)
+{
+	int r = allocate(origin, FALLOC_FL_PUNCH_HOLE, length, offset);
+
+	return r == EOPNOTSUPP ? 0 : r;
+}
+
+int origin_extent(const struct origin *origin, uint64_t offset, bool *hole, uint64_t *end)
+{
+	off_t next = lseek(origin->fd, (off_t)offset, SEEK_DATA);
+
+	if (next < 0 && errno != ENXIO)
+		return errno;
+	*hole = next < 0 || (uint64_t)next > offset;
+	if (!*hole)
+		next = lseek(origin->fd, (off_t)offset, SEEK_HOLE);
+	/* A hole to the end; or it was cut short meanwhile. */
+	*end = next < 0 || (uint64_t)next > origin->size ? origin->size : (uint64_t)next;
+	return 0;
+}

@@ -1,0 +1,264 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# era_map and its nbdkit plugin, as a user sees them: serve, write over NBD, message, status, snapshot,
+# kill, serve again. What a client wrote must be what era_invalidate lists.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+for tool in nbdkit nbdsh nbdinfo; do
+	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
+done
+[ -e build/lib/nbdkit/plugins/nbdkit-era-plugin.so ] || { echo "the plugin is not built"; exit 77; }
+
+PATH=$PWD/build/bin:$PATH
+work=$(mktemp -d)
+passed=0 failed=0
+server=
+# nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes.
+if [ -n "${ERA_SANITIZED:-}" ]; then
+	preload=$("${CC:-cc}" -print-file-name=libasan.so)
+	ubsan=$("${CC:-cc}" -print-file-name=libubsan.so)
+	export ASAN_OPTIONS=detect_leaks=0
+fi
+
+stop()	# [SIGNAL]
+{
+	[ -n "$server" ] || return 0
+	kill "-${1:-TERM}" "$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	server=
+}
+trap 'stop KILL; rm -rf "$work"' EXIT
+
+ok()	# NAME COMMAND...
+{
+	local name=$1
+
+	shift
+	if "$@" >"$work/out" 2>&1; then
+		passed=$((passed + 1))
+	else
+		echo "FAIL: $name"
+		head -n 20 "$work/out"
+		failed=$((failed + 1))
+	fi
+}
+
+fails()	# PATTERN COMMAND...: it must fail, and say so
+{
+	local pattern=$1
+
+	shift
+	! timeout 20 "$@" >"$work/said" 2>&1 && grep -q -- "$pattern" "$work/said" || {
+		cat "$work/said"
+		return 1
+	}
+}
+
+serve()	# [OPTION...]
+{
+	rm -f "$work/nbd"
+	LD_PRELOAD=${preload:+$preload $ubsan} era_map serve "$work/meta" "$work/origin" 128 \
+		--socket "$work/nbd" --control "$work/control" "$@" 2>"$work/err" &
+	server=$!
+	for ((i = 0; i < 200; i++)); do
+		[ -S "$work/nbd" ] && [ -S "$work/control" ] && return 0
+		kill -0 $server 2>/dev/null || break
+		sleep 0.05
+	done
+	cat "$work/err"
+	return 1
+}
+
+client()	# PYTHON: h is connected
+{
+	PATH=/usr/bin:$PATH timeout 60 nbdsh -u "nbd+unix:///?socket=$work/nbd" -c "$1"
+}
+
+is()	# EXPECTED COMMAND...
+{
+	local expected=$1 found
+
+	shift
+	found=$("$@") || return 1
+	[ "$found" = "$expected" ] || { echo "'$found', not '$expected'"; return 1; }
+}
+
+changed()	# ERA [OPTION...]: the blocks in a line
+{
+	era_invalidate --written-since "$@" "$work/meta" | tr -d '\n' | sed 's/ //g'
+}
+
+truncate -s 4M "$work/meta"
+truncate -s 100M "$work/origin"
+
+# Serving, and what is recorded.
+
+ok 'serve' serve
+ok 'the control socket is for its owner only' is 600 stat -c %a "$work/control"
+ok 'status' is '0 204800 era 8 10/1024 1 -' era_map status "$work/control"
+ok 'a write and a read' client '
+h.pwrite(b"x" * 1000, 65536 * 3 - 500)
+assert h.pread(1000, 65536 * 3 - 500) == b"x" * 1000
+h.flush()'
+ok 'checkpoint' era_map message "$work/control" checkpoint
+ok 'zero, trim, FUA' client '
+h.zero(65536 * 20, 65536 * 100)
+h.trim(65536 * 7, 65536 * 200)
+h.pwrite(b"y" * 512, 65536 * 300, nbd.CMD_FLAG_FUA)
+assert h.pread(65536, 65536 * 100) == bytes(65536)'
+ok 'messages in capitals, as the kernel takes them' era_map message "$work/control" CHECKPOINT
+extents() { nbdinfo --map "nbd+unix:///?socket=$work/nbd" | awk '{ print $1, $4 }' | tail -n 1; }
+ok 'extents of the origin' is '19664896 hole,zero' extents
+ok 'a metadata file that is in use is refused' \
+	fails 'in use' era_check "$work/meta"
+ok 'a metadata file that is in use is not written to' \
+	fails 'in use' era_restore -i /dev/null -o "$work/meta"
+ok 'a second server is refused' fails 'in use' \
+	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
+truncate -s 100M "$work/origin2"
+ok 'a second server with another origin is refused' fails 'perhaps by another server' \
+	era_map serve "$work/meta" "$work/origin2" 128 --socket "$work/nbd2"
+
+# Snapshots.
+
+ok 'take' era_map message "$work/control" take_metadata_snap
+ok 'take twice' fails 'held already' era_map message "$work/control" take_metadata_snap
+ok 'the snapshot lists what was written' \
+	is '<blocks><rangebegin="100"end="120"/><rangebegin="200"end="207"/><blockblock="300"/></blocks>' \
+	changed 2 --metadata-snapshot
+ok 'the snapshot is sound' era_check --metadata-snapshot "$work/meta"
+ok 'drop' era_map message "$work/control" drop_metadata_snap
+ok 'drop twice' fails 'no metadata snapshot' era_map message "$work/control" drop_metadata_snap
+ok 'snapshot around a command' is '<blocks><rangebegin="2"end="4"/>' era_map snapshot "$work/control" -- \
+	sh -c 'era_invalidate --metadata-snapshot --written-since 1 "$1" | tr -d "\n " | cut -c1-32' - "$work/meta"
+ok 'it is dropped then' fails 'no metadata snapshot' \
+	era_map message "$work/control" drop_metadata_snap
+status_of() { "$@"; echo $?; }
+ok 'the status is the command'"'"'s' is 7 status_of era_map snapshot "$work/control" -- sh -c 'exit 7'
+ok 'a command killed' is 137 status_of era_map snapshot "$work/control" -- sh -c 'kill -9 $$'
+ok 'a command that is not there' fails 'no-such-command' \
+	era_map snapshot "$work/control" -- no-such-command
+ok 'the command knows the era that began' era_map snapshot "$work/control" -- sh -c \
+	'[ "$ERA_MAP_ERA" = "$(era_map status "$1" | cut -d" " -f6)" ]' - "$work/control"
+killed()
+{
+	era_map snapshot "$work/control" -- sleep 3 &
+	local pid=$!
+	for ((i = 0; i < 100; i++)); do
+		[ "$(era_map status "$work/control" | cut -d' ' -f7)" = - ] || break
+		sleep 0.05
+	done
+	[ "$i" -lt 100 ] || return 1
+	kill "-$1" $pid
+	wait $pid 2>/dev/null
+	for ((i = 0; i < 100; i++)); do
+		[ "$(era_map status "$work/control" | cut -d' ' -f7)" != - ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+ok 'era_map terminated: dropped' killed TERM
+ok 'era_map killed: dropped' killed KILL
+ok 'an unknown message' fails 'unknown message' era_map message "$work/control" frobnicate
+
+# Ends: in order, and not.
+
+now=$(era_map status "$work/control" | cut -d' ' -f6)
+ok 'one more write' client 'h.pwrite(b"z", 65536 * 400)'
+stop TERM
+ok 'sound after an end in order' era_check "$work/meta"
+ok 'its last era is there' is '<blocks><blockblock="400"/></blocks>' changed "$now"
+ok 'the socket has gone' test ! -e "$work/control"
+ok 'served again' serve
+ok 'in the next era' is $((now + 1)) sh -c 'era_map status "$1" | cut -d" " -f6' - "$work/control"
+ok 'a write' client 'h.pwrite(b"z", 65536 * 401)'
+stop KILL
+ok 'sound after a kill' era_check "$work/meta"
+ok 'nothing lost by a kill' is '<blocks><rangebegin="400"end="402"/></blocks>' changed "$now"
+ok 'nobody there' fails 'nobody serves' era_map status "$work/control"
+ok 'a dead socket is replaced' serve
+ok 'a client that talks nonsense is no harm' sh -c '
+	printf "nonsense\nstatus\n" | timeout 5 python3 -c "
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b\"nonsense\\nstatus\\n\")
+t = b\"\"
+while t.count(b\"\\n\") < 2: t += s.recv(100)
+assert t.startswith(b\"error\") and b\"ok 0 204800\" in t
+s.sendall(b\"x\" * 10000)
+" "$1"' - "$work/control"
+ok 'parallel clients' client '
+import threading
+def work(k):
+    n = nbd.NBD()
+    n.connect_uri("nbd+unix:///?socket='"$work"'/nbd")
+    for i in range(100):
+        n.pwrite(bytes([k]) * 4096, (k * 100 + i) * 65536)
+    n.shutdown()
+threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+[t.start() for t in threads]
+[t.join() for t in threads]'
+stop TERM
+ok 'sound again' era_check "$work/meta"
+ok 'all of the parallel writes' is '<blocks><rangebegin="0"end="800"/></blocks>' changed $((now + 2))
+
+# What cannot be served.
+
+ok 'another block size' fails '128 sectors, not 64' \
+	era_map serve "$work/meta" "$work/origin" 64 --socket "$work/nbd2"
+ok 'no such origin' fails 'No such file' \
+	era_map serve "$work/meta" "$work/none" 128 --socket "$work/nbd2"
+ok 'no such metadata' fails 'No such file' \
+	era_map serve "$work/none" "$work/origin" 128 --socket "$work/nbd2"
+ok 'a directory' fails 'directory' era_map serve "$work" "$work/origin" 128 --socket "$work/nbd2"
+ok 'one file for both' fails 'in use' \
+	era_map serve "$work/origin" "$work/origin" 128 --socket "$work/nbd2"
+ok 'no block size' fails 'BLOCK_SIZE' era_map serve "$work/meta" "$work/origin"
+ok 'an odd block size' fails 'multiple of 8' era_map serve "$work/meta" "$work/origin" 12
+ok 'two ways to serve' fails 'neither' \
+	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --port 1
+ok 'options of another verb' fails 'serve only' era_map status --port 1 "$work/control"
+ok 'no verb' fails 'is meant' era_map
+ok 'an unknown verb' fails 'is meant' era_map frobnicate
+truncate -s 8192 "$work/tiny"
+ok 'metadata too small' fails 'not enough space' \
+	era_map serve "$work/tiny" "$work/origin" 128 --socket "$work/nbd2"
+cp "$work/meta" "$work/damaged"
+printf 'x' | dd of="$work/damaged" bs=1 seek=300 conv=notrunc 2>/dev/null
+cp "$work/damaged" "$work/before"
+ok 'damaged metadata' fails 'superblock' \
+	era_map serve "$work/damaged" "$work/origin" 128 --socket "$work/nbd2"
+ok 'and left as they are' cmp "$work/damaged" "$work/before"
+
+# Full: the write fails and says why, the rest goes on.
+
+truncate -s 256K "$work/small"
+truncate -s 300G "$work/large"
+mv "$work/meta" "$work/meta-before"
+mv "$work/origin" "$work/origin-before"
+mv "$work/small" "$work/meta"
+mv "$work/large" "$work/origin"
+ok 'too small for that origin' fails 'no era can be begun' \
+	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
+
+# The origin grows and shrinks.
+
+mv "$work/meta-before" "$work/meta"
+rm "$work/origin"
+mv "$work/origin-before" "$work/origin"
+truncate -s 200M "$work/origin"
+ok 'grown' serve
+ok 'its size' is '0 409600 era' sh -c 'era_map status "$1" | cut -d" " -f1-3' - "$work/control"
+ok 'a write at the end' client 'h.pwrite(b"e", 200 * 1048576 - 1)'
+stop TERM
+ok 'recorded' is '<blocks><blockblock="3199"/></blocks>' changed $((now + 3))
+truncate -s 1M "$work/origin"
+ok 'shrunk' serve
+stop TERM
+ok 'sound' era_check "$work/meta"
+ok 'what is cut off is gone' is '<blocks></blocks>' changed $((now + 3))
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
