@@ -143,7 +143,7 @@ for command in era_check era_dump era_map era_repair era_restore era_invalidate;
 	completed=$(bash -c '. "$1"; COMP_WORDS=("$2" --); COMP_CWORD=1; _era_tools "$2"
 		printf "%s\n" "${COMPREPLY[@]}"' - "$root/opt/era/share/bash-completion/completions/$command" \
 		$command | sort)
-	diff <("$root/opt/era/sbin/$command" --help | grep -o -- '^ .*' | grep -o -- '--[a-z-]*' | sort -u) \
+	diff <("$root/opt/era/sbin/$command" --help | grep -o -- '^ .*' | grep -o -- '--[a-z][a-z-]*' | sort -u) \
 		<(echo "$completed") || fail "$command: its options and its completion differ"
 	man=man8/$command.8
 	for option in $completed; do
