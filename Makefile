@@ -7,6 +7,7 @@
 VERSION = 1.0.0
 
 # To be set on the command line.
+KERNEL_SCENARIOS ?= snap-long crash-digesting
 CFLAGS   ?= -O3 -g
 CPPFLAGS ?=
 LDFLAGS  ?=
@@ -111,6 +112,7 @@ tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%)
 help:
 	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
 	@echo 'check      run all tests; installs the Debian packages they need, if run by root'
+	@echo 'check-kernel  a real kernel in QEMU against the commands and era_map (see tests/kernel/README.md)'
 	@echo 'demo       show the commands at work on metadata that a kernel wrote'
 	@echo 'install    into PREFIX ($(PREFIX)), below DESTDIR; uninstall takes it away again'
 	@echo 'lint       style, cppcheck, manual pages, scripts'
@@ -193,12 +195,19 @@ $(SCHEMA): era/era.rng
 # all processors if the first was not told otherwise.
 REMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: check demo valgrind fuzz coverage lint format
+.PHONY: check check-kernel demo valgrind fuzz coverage lint format
 check:
 	@tests/need build test
 	@$(REMAKE) all tests
 	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' ERA_SANITIZED='$(if $(SANITIZE),1)' \
 		tests/run-all $(TESTS:%=build/tests/%)
+
+# Exit status 77 of the scripts: something cannot be had here, and they have said what.
+check-kernel:
+	@tests/need build test kernel
+	@$(REMAKE) all build/tests/kernel/play
+	@tests/kernel/check $(KERNEL_SCENARIOS) || [ $$? = 77 ]
+	@tests/kernel/check-map || [ $$? = 77 ]
 
 demo:
 	@tests/need build
@@ -220,8 +229,8 @@ coverage:
 	@tests/need build test
 	@tests/coverage
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c)
-SCRIPTS = $(filter-out %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/kernel/* completions/*))
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c tests/kernel/*.c)
+SCRIPTS = $(filter-out %.c %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/kernel/* completions/*))
 
 lint:
 	@tests/need build test lint
