@@ -113,6 +113,7 @@ help:
 	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
 	@echo 'check      run all tests; installs the Debian packages they need, if run by root'
 	@echo 'check-kernel  a real kernel in QEMU against the commands and era_map (see tests/kernel/README.md)'
+	@echo 'bench-map  how fast a device is served while its writes are recorded'
 	@echo 'demo       show the commands at work on metadata that a kernel wrote'
 	@echo 'install    into PREFIX ($(PREFIX)), below DESTDIR; uninstall takes it away again'
 	@echo 'lint       style, cppcheck, manual pages, scripts'
@@ -195,7 +196,7 @@ $(SCHEMA): era/era.rng
 # all processors if the first was not told otherwise.
 REMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: check check-kernel demo valgrind fuzz coverage lint format
+.PHONY: check check-kernel bench-map demo valgrind fuzz coverage lint format
 check:
 	@tests/need build test
 	@$(REMAKE) all tests
@@ -208,6 +209,11 @@ check-kernel:
 	@$(REMAKE) all build/tests/kernel/play
 	@tests/kernel/check $(KERNEL_SCENARIOS) || [ $$? = 77 ]
 	@tests/kernel/check-map || [ $$? = 77 ]
+
+bench-map:
+	@tests/need build test bench
+	@$(REMAKE) all
+	@tests/bench/map.sh
 
 demo:
 	@tests/need build
@@ -230,7 +236,7 @@ coverage:
 	@tests/coverage
 
 C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c tests/kernel/*.c)
-SCRIPTS = $(filter-out %.c %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/kernel/* completions/*))
+SCRIPTS = $(filter-out %.c %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/bench/*.sh tests/kernel/* completions/*))
 
 lint:
 	@tests/need build test lint

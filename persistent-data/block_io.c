@@ -96,7 +96,7 @@ static int fd_flush(struct block_io *io)
 {
 	const struct fd_io *file = (struct fd_io *)io;
 
-	return fsync(file->fd) ? PD_ERR_IO : PD_OK;
+	return fdatasync(file->fd) ? PD_ERR_IO : PD_OK;
 }
 
 static void fd_close(struct block_io *io)
