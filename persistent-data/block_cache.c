@@ -61,7 +61,8 @@ struct cached_block *block_cache_add(struct block_cache *cache, uint64_t number,
 	}
 	block_cache_remove(cache, number);
 	memset(data, 0, METADATA_BLOCK_SIZE);
-	*block = (struct cached_block){*head, number, type, false, data};
+	*block = (struct cached_block){.next = *head, .number = number, .type = type};
+	block->data = data;
 	*head = block;
 	cache->nr++;
 	return block;

@@ -82,7 +82,7 @@ static int drop(struct transaction *tx, const struct btree_values *values, uint6
 	memcpy(copy, node, sizeof(copy));
 	r = transaction_trim(tx);
 	if (!r && node_is_leaf(copy))
-		r = count_entries(tx, copy, NULL, values->dec);
+		r = count_entries(tx, copy, transaction_dec, values->dec);
 	for (unsigned i = 0; !r && !node_is_leaf(copy) && i < node_nr(copy); i++)
 		r = drop(tx, values, node_child(copy, i), depth + 1);
 	return r ? r : transaction_dec(tx, block);
