@@ -20,6 +20,7 @@ if [ -n "${ERA_SANITIZED:-}" ]; then
 	ubsan=$("${CC:-cc}" -print-file-name=libubsan.so)
 	export ASAN_OPTIONS=detect_leaks=0
 fi
+serve_command=(env ${preload:+"LD_PRELOAD=$preload $ubsan"} era_map serve)
 
 stop()	# [SIGNAL]
 {
@@ -58,7 +59,7 @@ fails()	# PATTERN COMMAND...: it must fail, and say so
 serve()	# [OPTION...]
 {
 	rm -f "$work/nbd"
-	LD_PRELOAD=${preload:+$preload $ubsan} era_map serve "$work/meta" "$work/origin" 128 \
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 \
 		--socket "$work/nbd" --control "$work/control" "$@" 2>"$work/err" &
 	server=$!
 	for ((i = 0; i < 200; i++)); do
@@ -115,10 +116,10 @@ ok 'a metadata file that is in use is refused' \
 ok 'a metadata file that is in use is not written to' \
 	fails 'in use' era_restore -i /dev/null -o "$work/meta"
 ok 'a second server is refused' fails 'in use' \
-	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
 truncate -s 100M "$work/origin2"
 ok 'a second server with another origin is refused' fails 'perhaps by another server' \
-	era_map serve "$work/meta" "$work/origin2" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/meta" "$work/origin2" 128 --socket "$work/nbd2"
 
 # Snapshots.
 
@@ -207,29 +208,29 @@ ok 'all of the parallel writes' is '<blocks><rangebegin="0"end="800"/></blocks>'
 # What cannot be served.
 
 ok 'another block size' fails '128 sectors, not 64' \
-	era_map serve "$work/meta" "$work/origin" 64 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/meta" "$work/origin" 64 --socket "$work/nbd2"
 ok 'no such origin' fails 'No such file' \
-	era_map serve "$work/meta" "$work/none" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/meta" "$work/none" 128 --socket "$work/nbd2"
 ok 'no such metadata' fails 'No such file' \
-	era_map serve "$work/none" "$work/origin" 128 --socket "$work/nbd2"
-ok 'a directory' fails 'directory' era_map serve "$work" "$work/origin" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/none" "$work/origin" 128 --socket "$work/nbd2"
+ok 'a directory' fails 'directory' "${serve_command[@]}" "$work" "$work/origin" 128 --socket "$work/nbd2"
 ok 'one file for both' fails 'in use' \
-	era_map serve "$work/origin" "$work/origin" 128 --socket "$work/nbd2"
-ok 'no block size' fails 'BLOCK_SIZE' era_map serve "$work/meta" "$work/origin"
-ok 'an odd block size' fails 'multiple of 8' era_map serve "$work/meta" "$work/origin" 12
+	"${serve_command[@]}" "$work/origin" "$work/origin" 128 --socket "$work/nbd2"
+ok 'no block size' fails 'BLOCK_SIZE' "${serve_command[@]}" "$work/meta" "$work/origin"
+ok 'an odd block size' fails 'multiple of 8' "${serve_command[@]}" "$work/meta" "$work/origin" 12
 ok 'two ways to serve' fails 'neither' \
-	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --port 1
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --port 1
 ok 'options of another verb' fails 'serve only' era_map status --port 1 "$work/control"
 ok 'no verb' fails 'is meant' era_map
 ok 'an unknown verb' fails 'is meant' era_map frobnicate
 truncate -s 8192 "$work/tiny"
 ok 'metadata too small' fails 'not enough space' \
-	era_map serve "$work/tiny" "$work/origin" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/tiny" "$work/origin" 128 --socket "$work/nbd2"
 cp "$work/meta" "$work/damaged"
 printf 'x' | dd of="$work/damaged" bs=1 seek=300 conv=notrunc 2>/dev/null
 cp "$work/damaged" "$work/before"
 ok 'damaged metadata' fails 'superblock' \
-	era_map serve "$work/damaged" "$work/origin" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/damaged" "$work/origin" 128 --socket "$work/nbd2"
 ok 'and left as they are' cmp "$work/damaged" "$work/before"
 
 # Full: the write fails and says why, the rest goes on.
@@ -241,7 +242,7 @@ mv "$work/origin" "$work/origin-before"
 mv "$work/small" "$work/meta"
 mv "$work/large" "$work/origin"
 ok 'too small for that origin' fails 'no era can be begun' \
-	era_map serve "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
 
 # The origin grows and shrinks.
 
