@@ -47,7 +47,7 @@ PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
 BIN = $(COMMANDS:%=build/bin/%)
 LIB = build/lib/libera.a
 TOOL_LIB = build/obj/tools.a
-SCHEMA = build/share/era/era.rng
+SCHEMAS = $(addprefix build/share/era/,era.rng changed.schema.json)
 
 # --- libraries ---
 
@@ -105,7 +105,7 @@ build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
 .DELETE_ON_ERROR:
 .PRECIOUS: build/obj/%.o build/pic/%.o
 
-all: $(BIN) $(LIB) $(SCHEMA) $(PLUGIN)
+all: $(BIN) $(LIB) $(SCHEMAS) $(PLUGIN)
 
 tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%)
 
@@ -183,8 +183,8 @@ build/tests/%: build/obj/tests/damage/%.o build/obj/tests/support/naive.o $(LIB)
 	$(call say,link $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
-# Commands look for the schema at ../share/era, seen from where they are.
-$(SCHEMA): era/era.rng
+# Commands look for the schema of XML at ../share/era, seen from where they are.
+build/share/era/%: era/%
 	@mkdir -p $(@D)
 	$(call say,copy $@)
 	$(Q)cp $< $@
@@ -258,7 +258,7 @@ format:
 .PHONY: install uninstall clean
 installed = $(addprefix $(DESTDIR), $(COMMANDS:%=$(sbindir)/%) $(libdir)/libera.a \
 	$(libdir)/pkgconfig/libera.pc $(PUBLIC_HEADERS:%=$(includedir)/libera/%) \
-	$(datadir)/era/era.rng $(MAN8:%=$(mandir)/%) \
+	$(SCHEMAS:build/share/%=$(datadir)/%) $(MAN8:%=$(mandir)/%) \
 	$(COMMANDS:%=$(bashcompdir)/%) $(if $(PLUGIN),$(plugindir)/$(notdir $(PLUGIN))) \
 	$(MAN1:man1/%=$(mandir)/man1/%))
 
@@ -276,7 +276,7 @@ install: all build/libera.pc
 	install -m 644 build/libera.pc $(DESTDIR)$(libdir)/pkgconfig
 	for header in $(PUBLIC_HEADERS); do \
 		install -m 644 $$header $(DESTDIR)$(includedir)/libera/$$header || exit 1; done
-	install -m 644 $(SCHEMA) $(DESTDIR)$(datadir)/era
+	install -m 644 $(SCHEMAS) $(DESTDIR)$(datadir)/era
 	for page in $(MAN8); do \
 		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
 	for page in $(MAN1); do \

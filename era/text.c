@@ -3,6 +3,8 @@
 #include "era/text.h"
 #include "persistent-data/error.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int text_init(struct text *text, const struct text_output *output)
@@ -28,6 +30,21 @@ int text_flush(struct text *text)
 		text->error = text->output.write(text->output.context, text->buffer, size);
 	text->end = text->buffer;
 	return text->error;
+}
+
+void text_print(struct text *text, const char *format, ...)
+{
+	char *to = text_room(text, TEXT_PRINT_MAX);
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(to, TEXT_PRINT_MAX, format, args);
+	va_end(args);
+	if (n < 0 || n >= TEXT_PRINT_MAX)
+		text->error = PD_ERR_USAGE; /* rather than a piece that is cut off */
+	else
+		text_filled(text, to + n);
 }
 
 void ascending_set(struct ascending *ascending, uint32_t high)

@@ -18,7 +18,8 @@
 #define TEXT_BUFFER_SIZE (256 * 1024)
 #define TEXT_ROOM_MAX (64 * 1024) /* the most that may be asked for at once */
 #define PUT_SLACK 64
-#define DECIMAL_MAX 10 /* digits of the largest 32-bit number */
+#define DECIMAL_MAX 10	 /* digits of the largest 32-bit number */
+#define DECIMAL64_MAX 20 /* and of the largest 64-bit one */
 
 /* Where text goes: writes all of it, or returns an error. */
 struct text_output {
@@ -52,6 +53,10 @@ static inline char *text_room(struct text *text, size_t size)
 		text_flush(text);
 	return text->end;
 }
+
+/* Formats a piece of TEXT_PRINT_MAX bytes at most. For what is not printed for each block. */
+#define TEXT_PRINT_MAX 1024
+void text_print(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The room has been filled up to end. */
 static inline void text_filled(struct text *text, char *end)
@@ -118,6 +123,15 @@ static inline char *put_decimal(char *to, uint32_t value)
 		return put_digits(to, eight_digits(value), 8);
 	to = put_digits(to, four_digits(value / 100000000), 4);
 	return put_eight(to, eight_digits(value % 100000000));
+}
+
+/* The same for 64 bits, of which there are DECIMAL64_MAX digits at most. */
+static inline char *put_decimal64(char *to, uint64_t value)
+{
+	if (value <= UINT32_MAX)
+		return put_decimal(to, (uint32_t)value);
+	to = put_decimal64(to, value / 100000000);
+	return put_eight(to, eight_digits((uint32_t)(value % 100000000)));
 }
 
 /*

@@ -49,6 +49,7 @@ expected=$(sort <<'END'
 ./opt/era/share/bash-completion/completions/era_repair
 ./opt/era/share/bash-completion/completions/era_map
 ./opt/era/share/bash-completion/completions/era_restore
+./opt/era/share/era/changed.schema.json
 ./opt/era/share/era/era.rng
 ./opt/era/share/man/man1/nbdkit-era-plugin.1
 ./opt/era/share/man/man8/era_check.8

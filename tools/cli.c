@@ -125,6 +125,36 @@ bool cli_number(const char *text, uint32_t *number)
 	return true;
 }
 
+/* The unit that a suffix stands for; 0: there is no such suffix. */
+static uint64_t unit_of(const char *suffix)
+{
+	static const char powers[] = "kmgtpe";
+	const char *power;
+
+	if (!strcmp(suffix, "b"))
+		return 1;
+	if (!strcmp(suffix, "s"))
+		return 512;
+	power = *suffix ? strchr(powers, *suffix | 0x20) : NULL;
+	if (!power || (suffix[1] && strcmp(suffix + 1, "iB") != 0))
+		return 0;
+	return UINT64_C(1024) << 10 * (power - powers);
+}
+
+bool cli_size(const char *text, uint64_t unit, uint64_t *bytes)
+{
+	char *end;
+	unsigned long long value;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (*end)
+		unit = unit_of(end);
+	return !errno && unit && !__builtin_mul_overflow(value, unit, bytes) && *bytes <= INT64_MAX;
+}
+
 static bool check_kind(const struct cli *cli, const struct stat *st)
 {
 	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))

@@ -52,6 +52,13 @@ const char *cli_operand(const struct cli *cli, int argc, char **argv, const char
 /* A number from 0 to 2^32 - 1, decimal. */
 bool cli_number(const char *text, uint32_t *number);
 
+/*
+ * A size in bytes: a decimal number of `unit` bytes each, or with a suffix: b (bytes), s (sectors of 512
+ * bytes), or one of kmgtpe in either case, which are powers of 1024, for nobody is to get a size that
+ * is smaller than he meant; "iB" may follow these.
+ */
+bool cli_size(const char *text, uint64_t unit, uint64_t *bytes);
+
 /* Metadata to be read or written: a file, and the device on it, whose reads show as progress. */
 struct cli_device {
 	int fd;
