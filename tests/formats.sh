@@ -4,6 +4,7 @@
 # validator of JSON, a shell that runs dmsetup. On a device whose last block is short.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/support/checks.sh
 
 for tool in nbdkit nbdinfo jq python3; do
 	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
@@ -14,19 +15,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 schema=$PWD/era/changed.schema.json
 cd "$work" || exit 1
-passed=0 failed=0
-
-check() # NAME COMMAND...
-{
-	local name=$1
-	shift
-	if "$@" >log 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAILED: $name: $(head -n 5 log)"
-	fi
-}
 
 valid() # FILE
 {
@@ -37,8 +25,6 @@ jsonschema.Draft7Validator.check_schema(schema)
 jsonschema.Draft7Validator(schema).validate(document)
 END
 }
-
-not() { ! "$@"; }
 
 # 1001 blocks of 12 KiB, the last of 1536 bytes; the first and the last changed in era 3.
 size=$((1000 * 12288 + 1536))
@@ -151,5 +137,4 @@ check "a size for xml" not since 3 --device-size $size
 check "a size for dmsetup" not cache cache.xml --cache-name c --device-size $size
 check "no such format" not since 3 --format yaml
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+sum_up

@@ -37,13 +37,17 @@ expected=$(sort <<'END'
 ./opt/era/lib/libera.a
 ./opt/era/lib/nbdkit/plugins/nbdkit-era-plugin.so
 ./opt/era/lib/pkgconfig/libera.pc
+./opt/era/sbin/era_apply
 ./opt/era/sbin/era_check
+./opt/era/sbin/era_copy
 ./opt/era/sbin/era_dump
 ./opt/era/sbin/era_invalidate
 ./opt/era/sbin/era_repair
 ./opt/era/sbin/era_map
 ./opt/era/sbin/era_restore
+./opt/era/share/bash-completion/completions/era_apply
 ./opt/era/share/bash-completion/completions/era_check
+./opt/era/share/bash-completion/completions/era_copy
 ./opt/era/share/bash-completion/completions/era_dump
 ./opt/era/share/bash-completion/completions/era_invalidate
 ./opt/era/share/bash-completion/completions/era_repair
@@ -52,7 +56,9 @@ expected=$(sort <<'END'
 ./opt/era/share/era/changed.schema.json
 ./opt/era/share/era/era.rng
 ./opt/era/share/man/man1/nbdkit-era-plugin.1
+./opt/era/share/man/man8/era_apply.8
 ./opt/era/share/man/man8/era_check.8
+./opt/era/share/man/man8/era_copy.8
 ./opt/era/share/man/man8/era_dump.8
 ./opt/era/share/man/man8/era_invalidate.8
 ./opt/era/share/man/man8/era_repair.8
@@ -140,7 +146,7 @@ fi
 mv "$root/work/era.rng" "$root/opt/era/share/era"
 
 # Every long option of a command is completed.
-for command in era_check era_dump era_map era_repair era_restore era_invalidate; do
+for command in era_check era_dump era_map era_repair era_restore era_invalidate era_apply era_copy; do
 	completed=$(bash -c '. "$1"; COMP_WORDS=("$2" --); COMP_CWORD=1; _era_tools "$2"
 		printf "%s\n" "${COMPREPLY[@]}"' - "$root/opt/era/share/bash-completion/completions/$command" \
 		$command | sort)

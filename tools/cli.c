@@ -99,6 +99,18 @@ int cli_common_option(const struct cli *cli, int option)
 	}
 }
 
+bool cli_two_operands(const struct cli *cli, int argc, char **argv, const char *first,
+		      const char *second)
+{
+	if (optind == argc - 2)
+		return true;
+	if (optind > argc - 2)
+		cli_usage_error(cli, "no %s was given", optind == argc ? first : second);
+	else
+		cli_usage_error(cli, "an operand too many: %s", argv[optind + 2]);
+	return false;
+}
+
 const char *cli_operand(const struct cli *cli, int argc, char **argv, const char *what)
 {
 	if (optind == argc - 1)
@@ -179,33 +191,34 @@ static void tell_open_error(const struct cli *cli, enum cli_access access)
 }
 
 /* A file is locked by whoever serves a device with it, as a block device is opened exclusively. */
-static bool is_locked(const struct cli_device *device, enum cli_access access)
+static bool is_locked(int fd, const struct stat *st, enum cli_access access)
 {
 	int how = access == CLI_WRITE ? LOCK_EX : LOCK_SH;
 
-	if (!S_ISREG(device->st.st_mode) || access == CLI_READ_LIVE ||
-	    !flock(device->fd, how | LOCK_NB) || errno != EWOULDBLOCK)
+	if (!S_ISREG(st->st_mode) || access == CLI_READ_LIVE || !flock(fd, how | LOCK_NB) ||
+	    errno != EWOULDBLOCK)
 		return false;
 	errno = EBUSY;
 	return true;
 }
 
-static bool open_fd(const struct cli *cli, struct cli_device *device, const char *path,
-		    enum cli_access access)
+bool cli_open(struct cli *cli, const char *path, enum cli_access access, struct stat *st, int *fd)
 {
 	int flags = O_CLOEXEC | (access == CLI_WRITE ? O_RDWR : O_RDONLY);
 
+	cli->subject = path;
+	*fd = -1;
 	/* Looked at before it is opened: opening a named pipe would wait for its other end. */
-	if (stat(path, &device->st)) {
+	if (stat(path, st)) {
 		tell_open_error(cli, access);
 		return false;
 	}
-	if (!check_kind(cli, &device->st))
+	if (!check_kind(cli, st))
 		return false;
-	if (S_ISBLK(device->st.st_mode) && access != CLI_READ_LIVE)
+	if (S_ISBLK(st->st_mode) && access != CLI_READ_LIVE)
 		flags |= O_EXCL;
-	device->fd = open(path, flags);
-	if (device->fd >= 0 && !is_locked(device, access))
+	*fd = open(path, flags);
+	if (*fd >= 0 && !is_locked(*fd, st, access))
 		return true;
 	tell_open_error(cli, access);
 	return false;
@@ -230,8 +243,7 @@ bool cli_device_open(struct cli *cli, struct cli_device *device, const char *pat
 	int r;
 
 	*device = (struct cli_device){.fd = -1};
-	cli->subject = path;
-	if (!open_fd(cli, device, path, access))
+	if (!cli_open(cli, path, access, &device->st, &device->fd))
 		return false;
 	r = block_io_open_fd(device->fd, &device->file);
 	if (r) {

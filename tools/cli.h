@@ -49,6 +49,10 @@ int cli_common_option(const struct cli *cli, int option);
 /* The one operand of a command, NULL (and a message) if there is none or more than one. */
 const char *cli_operand(const struct cli *cli, int argc, char **argv, const char *what);
 
+/* For a command that has two, argv[optind] and the next. false: a message has been printed. */
+bool cli_two_operands(const struct cli *cli, int argc, char **argv, const char *first,
+		      const char *second);
+
 /* A number from 0 to 2^32 - 1, decimal. */
 bool cli_number(const char *text, uint32_t *number);
 
@@ -75,7 +79,13 @@ enum cli_access {
 	CLI_WRITE,     /* alone */
 };
 
-/* Makes path the subject of messages. false: one has been printed. Close it in any case. */
+/*
+ * Opens a regular file or block device, and makes path the subject of messages. false: one has been
+ * printed, and *fd is -1.
+ */
+bool cli_open(struct cli *cli, const char *path, enum cli_access access, struct stat *st, int *fd);
+
+/* The same for metadata. Close it in any case. */
 bool cli_device_open(struct cli *cli, struct cli_device *device, const char *path,
 		     enum cli_access access);
 void cli_device_close(struct cli *cli, struct cli_device *device);

@@ -2,12 +2,11 @@
 /* era_invalidate: lists the data blocks that were written in an era or later. */
 #include "era/changed.h"
 #include "era/formats.h"
-#include "era/metadata.h"
-#include "era/read.h"
 #include "persistent-data/error.h"
 #include "tools/cli.h"
 #include "tools/input.h"
 #include "tools/output.h"
+#include "tools/read.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,20 +74,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int find_changed(struct cli_device *device, const struct options *options,
-			const struct report *report, struct changed *changed)
-{
-	struct metadata *metadata = NULL;
-	int r = metadata_open(device->io, options->snapshot, report, &metadata);
-
-	if (r)
-		return r;
-	device->progress.total = metadata->live.space_map.nr_allocated * METADATA_BLOCK_SIZE;
-	r = metadata_read(metadata, &changed->sink, report);
-	metadata_close(metadata);
-	return r;
-}
-
 static int print_extents(const struct changed *changed, const struct options *options,
 			 const struct text_output *output, const struct report *report)
 {
@@ -141,16 +126,14 @@ static int print_changed(struct cli *cli, const struct changed *changed,
 
 static int invalidate_file(struct cli *cli, const char *path, const struct options *options)
 {
-	struct cli_device device;
 	struct changed changed;
+	struct stat st;
 	int status = EXIT_FAILURE;
 
 	changed_init(&changed, options->since);
-	if (cli_device_open(cli, &device, path, options->snapshot ? CLI_READ_LIVE : CLI_READ) &&
-	    !find_changed(&device, options, &cli->report, &changed))
-		status = print_changed(cli, &changed, options, &device.st);
+	if (read_metadata(cli, path, options->snapshot, &changed.sink, &st))
+		status = print_changed(cli, &changed, options, &st);
 	changed_destroy(&changed);
-	cli_device_close(cli, &device);
 	return status;
 }
 

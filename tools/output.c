@@ -148,11 +148,24 @@ static bool give_name(struct output *output)
 	return true;
 }
 
+/* The name is to be as safe as what is in the file. Not all file systems can do that, or need to. */
+static bool sync_directory(const struct output *output)
+{
+	char *directory = sibling(output->path, ".");
+	int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	bool synced = fd < 0 || !fsync(fd) || errno == EINVAL;
+
+	if (fd >= 0)
+		close(fd);
+	free(directory);
+	return synced;
+}
+
 static bool appear(struct output *output)
 {
 	if (fsync(output->fd) || !give_name(output))
 		return false;
-	if (rename(output->temporary, output->path))
+	if (rename(output->temporary, output->path) || !sync_directory(output))
 		return false;
 	free(output->temporary);
 	output->temporary = NULL;
