@@ -95,6 +95,7 @@ build/obj/tools/cli.o: private MORE_CFLAGS = -DERA_VERSION='"$(VERSION)"'
 build/pic/nbdkit/%.o: private MORE_CFLAGS = $(NBDKIT_CFLAGS)
 build/obj/tools/schema.o: private MORE_CFLAGS = $(XML2_CFLAGS)
 build/bin/era_restore: private MORE_LIBS = $(XML2_LIBS)
+build/bin/era_metadata_size: private MORE_LIBS = -lm
 # Criterion's macros convert signs on their own account.
 build/obj/tests/%.o: private MORE_CFLAGS = -Wno-conversion -Wno-sign-conversion $(XML2_CFLAGS)
 build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
