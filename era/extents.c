@@ -3,35 +3,45 @@
 #include "era/extents.h"
 #include "persistent-data/error.h"
 
-static int refuse_size(const struct extents *extents, const struct report *report)
+static uint64_t block_bytes(const struct stream_info *info)
 {
-	return report_error(
-		report, PD_ERR_USAGE,
-		"tracks %u blocks of %llu bytes, which is not the number of blocks of a "
-		"device of %llu bytes",
-		extents->changed->info.nr_blocks, (unsigned long long)extents->block_size,
-		(unsigned long long)extents->device_size);
+	return (uint64_t)info->data_block_size * SECTOR_SIZE;
+}
+
+static bool has_as_many_blocks(const struct stream_info *info, uint64_t device_size)
+{
+	uint64_t size = block_bytes(info);
+
+	return device_size / size + !!(device_size % size) == info->nr_blocks;
+}
+
+int device_end(const struct stream_info *info, uint64_t device_size, uint64_t *end,
+	       const struct report *report)
+{
+	bool overflow = __builtin_mul_overflow(info->nr_blocks, block_bytes(info), end);
+
+	if (device_size != DEVICE_SIZE_UNKNOWN) {
+		if (!has_as_many_blocks(info, device_size))
+			return report_error(
+				report, PD_ERR_USAGE,
+				"tracks %u blocks of %llu bytes, which is not the number "
+				"of blocks of a device of %llu bytes",
+				info->nr_blocks, (unsigned long long)block_bytes(info),
+				(unsigned long long)device_size);
+		*end = device_size;
+		overflow = false;
+	}
+	if (overflow || *end > INT64_MAX)
+		return report_error(report, PD_ERR_UNSUPPORTED,
+				    "tracks a device of more than 2^63 bytes");
+	return PD_OK;
 }
 
 int extents_init(struct extents *extents, const struct changed *changed, uint64_t device_size,
 		 const struct report *report)
 {
-	uint64_t block_size = (uint64_t)changed->info.data_block_size * SECTOR_SIZE;
-	uint64_t whole;
-	bool overflow = __builtin_mul_overflow(changed->info.nr_blocks, block_size, &whole);
-
-	*extents = (struct extents){changed, block_size, device_size, whole};
-	if (device_size != DEVICE_SIZE_UNKNOWN) {
-		if (device_size / block_size + !!(device_size % block_size) !=
-		    changed->info.nr_blocks)
-			return refuse_size(extents, report);
-		extents->end = device_size;
-		overflow = false;
-	}
-	if (overflow || extents->end > INT64_MAX)
-		return report_error(report, PD_ERR_UNSUPPORTED,
-				    "tracks a device of more than 2^63 bytes");
-	return PD_OK;
+	*extents = (struct extents){changed, block_bytes(&changed->info), device_size, 0};
+	return device_end(&changed->info, device_size, &extents->end, report);
 }
 
 bool extents_next(const struct extents *extents, uint64_t *begin, uint64_t *end)

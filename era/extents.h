@@ -20,11 +20,15 @@ struct extents {
 };
 
 /*
- * changed must be complete, and outlive the result. A device whose size is known must have as many
- * blocks as the metadata track: one that had more would have blocks that nobody watched, and with one
- * that had fewer, changed blocks would go missing. PD_ERR_USAGE if it has not; PD_ERR_UNSUPPORTED for
- * devices of 2^63 bytes and more; both are reported.
+ * Where a device ends, in bytes: at device_size, or, where that is not known, with its last block. A
+ * device whose size is known must have as many blocks as the metadata track: one that had more would
+ * have blocks that nobody watched, and with one that had fewer, changed blocks would go missing.
+ * PD_ERR_USAGE if it has not; PD_ERR_UNSUPPORTED for devices of 2^63 bytes and more; both are reported.
  */
+int device_end(const struct stream_info *info, uint64_t device_size, uint64_t *end,
+	       const struct report *report);
+
+/* changed must be complete, and outlive the result. Errors are those of device_end(). */
 int extents_init(struct extents *extents, const struct changed *changed, uint64_t device_size,
 		 const struct report *report);
 

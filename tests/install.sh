@@ -42,6 +42,7 @@ expected=$(sort <<'END'
 ./opt/era/sbin/era_copy
 ./opt/era/sbin/era_dump
 ./opt/era/sbin/era_invalidate
+./opt/era/sbin/era_ls
 ./opt/era/sbin/era_metadata_size
 ./opt/era/sbin/era_repair
 ./opt/era/sbin/era_map
@@ -51,6 +52,7 @@ expected=$(sort <<'END'
 ./opt/era/share/bash-completion/completions/era_copy
 ./opt/era/share/bash-completion/completions/era_dump
 ./opt/era/share/bash-completion/completions/era_invalidate
+./opt/era/share/bash-completion/completions/era_ls
 ./opt/era/share/bash-completion/completions/era_metadata_size
 ./opt/era/share/bash-completion/completions/era_repair
 ./opt/era/share/bash-completion/completions/era_map
@@ -63,6 +65,7 @@ expected=$(sort <<'END'
 ./opt/era/share/man/man8/era_copy.8
 ./opt/era/share/man/man8/era_dump.8
 ./opt/era/share/man/man8/era_invalidate.8
+./opt/era/share/man/man8/era_ls.8
 ./opt/era/share/man/man8/era_metadata_size.8
 ./opt/era/share/man/man8/era_repair.8
 ./opt/era/share/man/man8/era_map.8
@@ -149,7 +152,7 @@ fi
 mv "$root/work/era.rng" "$root/opt/era/share/era"
 
 # Every long option of a command is completed.
-for command in era_check era_dump era_map era_repair era_restore era_invalidate era_apply era_copy era_metadata_size; do
+for command in era_check era_dump era_map era_repair era_restore era_invalidate era_apply era_copy era_metadata_size era_ls; do
 	completed=$(bash -c '. "$1"; COMP_WORDS=("$2" --); COMP_CWORD=1; _era_tools "$2"
 		printf "%s\n" "${COMPREPLY[@]}"' - "$root/opt/era/share/bash-completion/completions/$command" \
 		$command | sort)
