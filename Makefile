@@ -28,6 +28,7 @@ plugindir = $(libdir)/nbdkit/plugins
 includedir = $(PREFIX)/include
 datadir = $(PREFIX)/share
 mandir = $(datadir)/man
+systemdsystemunitdir = $(PREFIX)/lib/systemd/system
 bashcompdir = $(datadir)/bash-completion/completions
 
 # --- what there is ---
@@ -47,6 +48,7 @@ PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
 BIN = $(COMMANDS:%=build/bin/%)
 LIB = build/lib/libera.a
 TOOL_LIB = build/obj/tools.a
+UNITS = $(patsubst systemd/%.in,build/%,$(wildcard systemd/*.service.in))
 SCHEMAS = $(addprefix build/share/era/,era.rng changed.schema.json)
 
 # --- libraries ---
@@ -259,9 +261,13 @@ format:
 .PHONY: install uninstall clean
 installed = $(addprefix $(DESTDIR), $(COMMANDS:%=$(sbindir)/%) $(libdir)/libera.a \
 	$(libdir)/pkgconfig/libera.pc $(PUBLIC_HEADERS:%=$(includedir)/libera/%) \
-	$(SCHEMAS:build/share/%=$(datadir)/%) $(MAN8:%=$(mandir)/%) \
-	$(COMMANDS:%=$(bashcompdir)/%) $(if $(PLUGIN),$(plugindir)/$(notdir $(PLUGIN))) \
-	$(MAN1:man1/%=$(mandir)/man1/%))
+	$(SCHEMAS:build/share/%=$(datadir)/%) $(UNITS:build/%=$(systemdsystemunitdir)/%) \
+	$(MAN8:%=$(mandir)/%) $(MAN1:%=$(mandir)/%) $(COMMANDS:%=$(bashcompdir)/%) \
+	$(if $(PLUGIN),$(plugindir)/$(notdir $(PLUGIN))))
+
+build/%.service: systemd/%.service.in Makefile FORCE
+	@mkdir -p $(@D)
+	sed -e 's|@SBINDIR@|$(sbindir)|' $< > $@
 
 build/libera.pc: libera.pc.in Makefile FORCE
 	@mkdir -p $(@D)
@@ -269,7 +275,7 @@ build/libera.pc: libera.pc.in Makefile FORCE
 		-e 's|@ISAL_LIBS@|$(strip $(ISAL_LIBS))|' \
 		-e 's|@EXPAT_LIBS@|$(strip $(EXPAT_LIBS))|' $< > $@
 
-install: all build/libera.pc
+install: all build/libera.pc $(UNITS)
 	install -d $(sort $(dir $(installed)))
 	install -m 755 $(BIN) $(DESTDIR)$(sbindir)
 	install -m 644 $(LIB) $(DESTDIR)$(libdir)
@@ -278,6 +284,7 @@ install: all build/libera.pc
 	for header in $(PUBLIC_HEADERS); do \
 		install -m 644 $$header $(DESTDIR)$(includedir)/libera/$$header || exit 1; done
 	install -m 644 $(SCHEMAS) $(DESTDIR)$(datadir)/era
+	install -m 644 $(UNITS) $(DESTDIR)$(systemdsystemunitdir)
 	for page in $(MAN8); do \
 		install -m 644 $$page $(DESTDIR)$(mandir)/$$page || exit 1; done
 	for page in $(MAN1); do \

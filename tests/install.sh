@@ -37,6 +37,7 @@ expected=$(sort <<'END'
 ./opt/era/lib/libera.a
 ./opt/era/lib/nbdkit/plugins/nbdkit-era-plugin.so
 ./opt/era/lib/pkgconfig/libera.pc
+./opt/era/lib/systemd/system/era-check@.service
 ./opt/era/sbin/era_apply
 ./opt/era/sbin/era_check
 ./opt/era/sbin/era_copy
