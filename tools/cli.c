@@ -221,6 +221,9 @@ bool cli_open(struct cli *cli, const char *path, enum cli_access access, struct 
 	if (*fd >= 0 && !is_locked(*fd, st, access))
 		return true;
 	tell_open_error(cli, access);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 	return false;
 }
 
