@@ -43,7 +43,8 @@ PLUGIN_OBJ := $(patsubst %.c,build/pic/%.o,$(sort $(wildcard nbdkit/*.c persiste
 	$(filter-out era/xml_%,$(wildcard era/*.c))))
 MAN8 := $(sort $(wildcard man8/*.8))
 MAN1 := $(sort $(wildcard man1/*.1))
-PUBLIC_HEADERS = era/era.h persistent-data/error.h persistent-data/report.h
+PUBLIC_HEADERS = era/era.h era/map.h persistent-data/block_io.h persistent-data/error.h \
+	persistent-data/report.h
 
 BIN = $(COMMANDS:%=build/bin/%)
 LIB = build/lib/libera.a

@@ -32,6 +32,8 @@ installed_files()
 run_make install
 expected=$(sort <<'END'
 ./opt/era/include/libera/era/era.h
+./opt/era/include/libera/era/map.h
+./opt/era/include/libera/persistent-data/block_io.h
 ./opt/era/include/libera/persistent-data/error.h
 ./opt/era/include/libera/persistent-data/report.h
 ./opt/era/lib/libera.a
