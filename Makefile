@@ -39,8 +39,8 @@ LIB_OBJ  := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard era/*.c persistent-da
 TESTS    := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 DAMAGE   := $(patsubst tests/damage/%.c,%,$(sort $(wildcard tests/damage/*.c)))
 SUPPORT_OBJ := $(patsubst %.c,build/obj/%.o,$(sort $(wildcard tests/support/*.c)))
-PLUGIN_OBJ := $(patsubst %.c,build/pic/%.o,$(sort $(wildcard nbdkit/*.c persistent-data/*.c) \
-	$(filter-out era/xml_%,$(wildcard era/*.c))))
+PLUGIN_OBJ := $(patsubst %.c,build/pic/%.o,$(sort $(wildcard nbdkit/*.c)))
+PLUGIN_LIB_OBJ := $(LIB_OBJ:build/obj/%=build/pic/%)
 MAN8 := $(sort $(wildcard man8/*.8))
 MAN1 := $(sort $(wildcard man1/*.1))
 PUBLIC_HEADERS = era/era.h era/map.h persistent-data/block_io.h persistent-data/error.h \
@@ -132,7 +132,7 @@ help:
 define SETTINGS
 $(CC) $(ALL_CFLAGS)
 $(ALL_LDFLAGS) $(LIBS) $(XML2_CFLAGS) $(XML2_LIBS)
-$(VERSION) $(LIB_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ) $(PLUGIN) $(PLUGIN_OBJ)
+$(VERSION) $(LIB_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ) $(PLUGIN) $(PLUGIN_OBJ) $(PLUGIN_LIB_OBJ)
 endef
 export SETTINGS
 
@@ -152,14 +152,16 @@ build/pic/%.o: %.c build/settings
 	$(call say,compile $< for the plugin)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-build/lib/nbdkit/plugins/%.so: $(PLUGIN_OBJ)
+build/lib/nbdkit/plugins/%.so: $(PLUGIN_OBJ) build/pic/libera.a
 	@mkdir -p $(@D)
 	$(call say,link $@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $(filter %.o,$^) $(ISAL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $(filter %.o %.a,$^) $(ISAL_LIBS)
+
+build/pic/libera.a: $(PLUGIN_LIB_OBJ)
 
 $(LIB): $(LIB_OBJ)
 $(TOOL_LIB): $(TOOL_OBJ)
-$(LIB) $(TOOL_LIB): build/settings
+$(LIB) $(TOOL_LIB) build/pic/libera.a: build/settings
 	@mkdir -p $(@D)
 	$(call say,archive $@)
 	@rm -f $@

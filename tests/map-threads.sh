@@ -15,10 +15,9 @@ if ! "$CC" -fsanitize=thread -o "$work/empty" "$work/empty.c" 2>"$work/out" || !
 	echo "programs of $CC -fsanitize=thread do not run here"
 	exit 77
 fi
-# era/xml_* need expat, and are not of any use here.
-# shellcheck disable=SC2046,SC2086 # these are words
+# shellcheck disable=SC2086 # flags are words
 "$CC" $flags -DPLAIN_MAIN -c -o "$work/test_map.o" tests/test_map.c &&
 	"$CC" $flags -o "$work/map" "$work/test_map.o" \
-		tests/support/{eras,failing_io,io_log,power_cuts}.c persistent-data/*.c \
-		$(printf '%s\n' era/*.c | grep -v /xml_) || exit 1
+		tests/support/{eras,failing_io,io_log,power_cuts}.c persistent-data/*.c era/*.c -lexpat ||
+	exit 1
 "$work/map"
