@@ -18,12 +18,10 @@
 #define ERAS_PER_BLOCK 1018
 #define WORDS_PER_BLOCK BITSET_WORDS_PER_BLOCK
 
-/* A step of digestion changes so many blocks of the era array at most, ... */
+/* A step of digestion changes so many blocks of the era array at most, fewer where room is short: ... */
 #define DIGEST_BLOCKS 8
-/* ... which with the nodes above them and those of the writeset tree takes no more than this. */
-#define DIGEST_ROOM 24
-/* Steps that may be without a commit. */
-#define DIGEST_STEPS_MAX 16
+/* ... one with the nodes above it, and those of the writeset tree, takes no more than this. */
+#define DIGEST_ROOM 8
 
 /* The writeset tree's values refer to bitsets. */
 
@@ -53,11 +51,25 @@ static void leave_room(struct live *live, uint64_t beyond_commit)
 	live->tx.map.reserve = commit_room(live) + beyond_commit;
 }
 
+/* Blocks that a step of digestion can do without; 0: it must make do with the least. */
+static uint64_t digest_spare(const struct live *live)
+{
+	uint64_t room = commit_room(live) + DIGEST_ROOM;
+
+	return live->tx.map.nr_free > room ? live->tx.map.nr_free - room : 0;
+}
+
+/* Each further block may have another node above it. */
+static unsigned digest_limit(const struct live *live)
+{
+	uint64_t further = digest_spare(live) / 2;
+
+	return further < DIGEST_BLOCKS - 1 ? 1 + (unsigned)further : DIGEST_BLOCKS;
+}
+
 bool live_is_tight(const struct live *live)
 {
-	const struct space_map_edit *map = &live->tx.map;
-
-	return map->nr_free < commit_room(live) + DIGEST_STEPS_MAX * DIGEST_ROOM;
+	return digest_spare(live) < 2 * DIGEST_BLOCKS + DIGEST_ROOM;
 }
 
 /* Commits. */
@@ -256,10 +268,10 @@ static int digest_some(struct live *live)
 	struct live_digest *digest = &live->now.digest;
 	uint32_t block = digest->next / BITSET_BITS_PER_BLOCK;
 	uint64_t words[WORDS_PER_BLOCK];
-	unsigned nr_words, nr_changed = 0;
+	unsigned nr_words, nr_changed = 0, limit = digest_limit(live);
 	int r = bitset_edit_read(&live->tx, digest->root, block, words, &nr_words);
 
-	while (!r && digest->next < digest->nr_blocks && nr_changed < DIGEST_BLOCKS &&
+	while (!r && digest->next < digest->nr_blocks && nr_changed < limit &&
 	       digest->next / BITSET_BITS_PER_BLOCK == block) {
 		uint32_t left = digest->nr_blocks - digest->next;
 		unsigned n = left < ERAS_PER_BLOCK ? left : ERAS_PER_BLOCK;

@@ -4,6 +4,7 @@
  * read, write, flush failing in turn.
  */
 #include "era/live.h"
+#include "era/metadata_size.h"
 #include "persistent-data/error.h"
 #include "tests/support/power_cuts.h"
 #include "tests/support/world.h"
@@ -371,6 +372,63 @@ Test(live, opens_when_full)
 	cr_expect_eq(write_some(), PD_OK);
 	world_expect_exact(&world);
 	end();
+}
+
+/* A device of the size that era_metadata_size tells is enough, and a much smaller one is not. */
+
+static int rewrite_all(unsigned nr_eras)
+{
+	int r = PD_OK;
+
+	for (unsigned i = 0; !r && i < nr_eras; i++) {
+		r = settle(live_mark(&live, 0, world.nr_blocks));
+		if (!r)
+			r = settle(live_roll_over(&live));
+	}
+	return r;
+}
+
+static int digest_all(void)
+{
+	bool idle = false;
+	int r = PD_OK;
+
+	while (!r && !idle)
+		r = settle(live_digest(&live, &idle));
+	return r;
+}
+
+static int rewrite_beside_snapshot(void)
+{
+	int r = rewrite_all(SIZE_DEFAULT_WRITESETS - 1);
+
+	if (!r)
+		r = settle(live_take_snapshot(&live));
+	if (!r)
+		r = rewrite_all(SIZE_DEFAULT_WRITESETS);
+	if (!r)
+		r = digest_all();
+	if (!r)
+		r = rewrite_all(1);
+	return r ? r : digest_all();
+}
+
+Test(live, told_size_is_enough)
+{
+	static const uint32_t numbers[] = {1, 64, 1019, 40000};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct metadata_need need = {numbers[i], SIZE_DEFAULT_WRITESETS, true};
+		struct metadata_size size;
+
+		metadata_size(&need, &size);
+		begin(size.total, numbers[i]);
+		cr_expect_eq(rewrite_beside_snapshot(), PD_OK, "%u data blocks", numbers[i]);
+		end();
+		begin(size.total * 6 / 10, numbers[i]);
+		cr_expect_eq(rewrite_beside_snapshot(), PD_ERR_NO_SPACE);
+		end();
+	}
 }
 
 /* What cannot be opened is left as it is. */
