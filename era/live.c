@@ -363,6 +363,8 @@ static int open_sound(struct live *live, struct block_io *io, uint32_t data_bloc
 	if (!r)
 		r = transaction_open(&live->tx, io, &metadata->live.space_map, &metadata->refs);
 	live->now.superblock = metadata->live;
+	/* That it was shut down cleanly is true no longer. The kernel writes 0 as well. */
+	live->now.superblock.flags = 0;
 	live->committed = live->now;
 	metadata_close(metadata);
 	return r;

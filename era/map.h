@@ -69,7 +69,8 @@ void era_map_end_write(struct era_map *map, const struct era_map_write *write);
 
 /*
  * The messages of the kernel's target. The first two begin an era, and return when all writes that
- * were begun before have ended. PD_ERR_USAGE: a snapshot is held already; none is held.
+ * were begun before have ended, so not in a thread that has begun one itself. PD_ERR_USAGE: a snapshot
+ * is held already; none is held.
  */
 int era_map_checkpoint(struct era_map *map);
 int era_map_take_metadata_snap(struct era_map *map);

@@ -296,5 +296,24 @@ stop TERM
 ok 'sound' era_check "$work/meta"
 ok 'what is cut off is gone' is '<blocks></blocks>' changed $((now + 3))
 
+# On a port, without a control socket.
+
+port=$((20000 + RANDOM % 20000))
+"${serve_command[@]}" "$work/meta" "$work/origin" 128 --port $port 2>"$work/err" &
+server=$!
+on_port()
+{
+	for ((i = 0; i < 100; i++)); do
+		timeout 5 nbdinfo --size "nbd://127.0.0.1:$port" 2>/dev/null && return 0
+		sleep 0.05
+	done
+	cat "$work/err"
+	return 1
+}
+ok 'on a port' is 1048576 on_port
+ok 'which is on the local address only' sh -c '! grep -q "^ *[0-9]*: 00000000:$1 " /proc/net/tcp' - \
+	"$(printf %04X $port)"
+stop TERM
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
