@@ -118,5 +118,55 @@ try era_restore -i - -o "$work/out"
 try era_repair -v -i "$work/sound" -o "$work/out"
 try era_repair -i "$work/damaged" -o "$work/out"
 
+try era_invalidate --written-since 2 --json "$work/sound"
+nr_blocks=$(sed -n '1s/.* nr_blocks="\([0-9]*\)".*/\1/p' "$work/xml")
+block_size=$(sed -n '1s/.* block_size="\([0-9]*\)".*/\1/p' "$work/xml")
+truncate -s $((nr_blocks * block_size * 512)) "$work/origin"
+{
+	echo '<superblock block_size="64" nr_cache_blocks="9"><mappings>'
+	echo '<mapping cache_block="3" origin_block="7" dirty="false"/></mappings></superblock>'
+} > "$work/cache"
+try era_invalidate --written-since 0 --format dmsetup --cache-metadata "$work/cache" --cache-name c "$work/sound"
+try era_copy --written-since 2 "$work/sound" "$work/origin"
+try era_copy --written-since 0 -o "$work/out" "$work/sound" "$work/origin"
+try era_ls "$work/sound"
+try era_ls --map "$work/sound"
+try era_ls --svg "$work/out" "$work/sound"
+try era_metadata_size --nr-blocks 1000
+
+# What era_apply leaves when it fails is made good by doing it again.
+try_again()
+{
+	local kind error n
+
+	while read -r kind error; do
+		for ((n = 1; n < 1000; n++)); do
+			run "$kind" $n "$error" era_apply -i "$work/stream" "$work/out"
+			[ $status -eq 0 ] || grep -q '^era_apply: ' "$work/err" ||
+				fail "era_apply: $kind $n fails without a word"
+			[ $status -ne 0 ] || cmp -s "$work/small" "$work/out" ||
+				fail "era_apply: $kind $n succeeds, with another output"
+			build/bin/era_apply -i "$work/stream" "$work/out" 2> "$work/err" &&
+				cmp -s "$work/small" "$work/out" && grep -q '^era ' "$work/out.era" ||
+				fail "era_apply: not made good after $kind $n"
+			[ -e "$work/hit" ] || break
+		done
+	done <<-END
+		short 0
+		interrupted 0
+		read 5
+		write 28
+		flush 5
+		close 28
+		allocation 12
+	END
+}
+echo '<superblock block_size="8" nr_blocks="20" current_era="3"><era_array/></superblock>' > "$work/small.xml"
+truncate -s 128K "$work/small.meta"
+build/bin/era_restore -q -i "$work/small.xml" -o "$work/small.meta"
+{ head -c 30000 /dev/urandom; head -c 20000 /dev/zero; head -c 31000 /dev/urandom; } > "$work/small"
+build/bin/era_copy --written-since 0 -o "$work/stream" "$work/small.meta" "$work/small" || exit 1
+try_again
+
 echo "faults: $runs runs"
 [ $failures -eq 0 ]

@@ -4,6 +4,7 @@
 #include "era/ages_format.h"
 #include "era/extents.h"
 #include "persistent-data/error.h"
+#include "tests/support/random.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -17,16 +18,11 @@ static uint32_t eras[MAX_BLOCKS];
 static uint32_t nr_blocks, current_era;
 static struct ages ages;
 
-/* Numbers at random: splitmix64. */
-static uint64_t state;
+static struct random numbers;
 
 static uint32_t below(uint64_t limit)
 {
-	uint64_t z = state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) % limit);
+	return (uint32_t)random_below(&numbers, limit);
 }
 
 static void make_eras(void)
@@ -138,7 +134,7 @@ static void check_classes(void)
 Test(ages, list_cells_and_classes_are_those_of_the_model)
 {
 	for (uint64_t seed = 1; seed <= NR_CASES; seed++) {
-		state = seed;
+		numbers.state = seed;
 		make_eras();
 		feed(1 + below(200), 1 + below(20000), DEVICE_SIZE_UNKNOWN);
 		check_list();
@@ -199,7 +195,7 @@ Test(ages, a_map_has_a_character_for_each_cell)
 		uint64_t cell = 0;
 		char *line;
 
-		state = w;
+		numbers.state = w;
 		make_eras();
 		feed(columns * MAP_MAX_ROWS, 0, DEVICE_SIZE_UNKNOWN);
 		age_classes_make(&classes, &ages);
@@ -246,7 +242,7 @@ static uint64_t count_squares(void)
 Test(ages, a_picture_has_a_square_for_each_cell)
 {
 	for (uint64_t seed = 1; seed <= 40; seed++) {
-		state = seed;
+		numbers.state = seed;
 		make_eras();
 		feed(0, SVG_COLUMNS * SVG_MAX_ROWS, DEVICE_SIZE_UNKNOWN);
 		clear();

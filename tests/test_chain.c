@@ -8,6 +8,7 @@
 #include "tests/support/command.h"
 #include "tests/support/fixture.h"
 #include "tests/support/naive.h"
+#include "tests/support/random.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -32,16 +33,11 @@ static struct {
 static uint8_t *plain; /* the target of the second reader */
 static char who[40];   /* seed and step, for messages */
 
-/* Numbers at random: splitmix64. */
-static uint64_t state;
+static struct random numbers;
 
 static uint32_t below(uint64_t limit)
 {
-	uint64_t z = state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) % limit);
+	return (uint32_t)random_below(&numbers, limit);
 }
 
 /* The origin. */
@@ -335,7 +331,7 @@ static void run_chain(uint64_t seed)
 {
 	uint32_t from = 0;
 
-	state = seed;
+	numbers.state = seed;
 	unlink(fixture_path("target"));
 	unlink(fixture_path("target.era"));
 	make_origin();

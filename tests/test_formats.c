@@ -6,6 +6,7 @@
 #include "era/cache_blocks.h"
 #include "era/formats.h"
 #include "persistent-data/error.h"
+#include "tests/support/random.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,16 +20,11 @@
 static struct changed changed;
 static uint64_t words[4];
 
-/* Numbers at random: splitmix64. */
-static uint64_t state;
+static struct random numbers;
 
-static uint32_t below(uint32_t limit)
+static uint32_t below(uint64_t limit)
 {
-	uint64_t z = state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) % limit);
+	return (uint32_t)random_below(&numbers, limit);
 }
 
 static bool is_changed(uint32_t block)
@@ -124,8 +120,9 @@ static void check_ranges(const struct extents *extents, uint64_t size, uint64_t 
 
 Test(formats, ranges_cover_each_changed_byte_once)
 {
-	for (state = 0; state < NR_CASES; state++) {
-		uint64_t seed = state;
+	for (uint64_t seed = 0; seed < NR_CASES; seed++) {
+		numbers.state = seed;
+
 		uint32_t block_size = 8 * (1 + below(8)), nr_blocks = 1 + below(MAX_BLOCKS);
 		uint64_t bytes = (uint64_t)block_size * 512, whole = bytes * nr_blocks;
 		uint64_t size = whole - below((uint32_t)bytes);
@@ -136,7 +133,6 @@ Test(formats, ranges_cover_each_changed_byte_once)
 		check_ranges(&extents, size, bytes);
 		cr_assert_eq(extents_init(&extents, &changed, DEVICE_SIZE_UNKNOWN, NULL), PD_OK);
 		check_ranges(&extents, whole, bytes);
-		state = seed;
 	}
 }
 
@@ -288,8 +284,9 @@ static void check_messages(const struct cache *cache)
 
 Test(formats, cache_blocks_are_those_of_the_model)
 {
-	for (state = 0; state < NR_CASES; state++) {
-		uint64_t seed = state;
+	for (uint64_t seed = 0; seed < NR_CASES; seed++) {
+		numbers.state = seed;
+
 		uint32_t block_size = 8 * (1 + below(8)), nr_blocks = 1 + below(MAX_BLOCKS);
 		struct cache cache;
 		struct cache_blocks blocks;
@@ -305,7 +302,6 @@ Test(formats, cache_blocks_are_those_of_the_model)
 		check_messages(&cache);
 		cache_blocks_destroy(&blocks);
 		free(xml.text);
-		state = seed;
 	}
 }
 

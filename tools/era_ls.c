@@ -87,6 +87,8 @@ static int print(const struct cli *cli, const struct ages *ages, const struct op
 		r = ages_format_json(ages, options->snapshot, &output.text);
 	else
 		r = ages_format_table(ages, &output.text);
+	if (r == PD_ERR_NO_MEMORY)
+		cli_fail(cli, "%s", pd_error_text(r));
 	return r ? output_abort(&output) : output_commit(&output);
 }
 
