@@ -10,9 +10,9 @@
 
 struct copy_run {
 	const struct copy *copy;
-	const struct report *report;
 	struct text text;
 	uint64_t begin, end;		 /* of the extent at hand: what is still to be read */
+	bool unread;			 /* because that failed */
 	uint64_t zeroes_at, zeroes_size; /* a stretch that may go on */
 };
 
@@ -36,9 +36,9 @@ static int read_piece(struct copy_run *run, struct batch *batch)
 	if (!data)
 		return PD_OK;
 	r = data_io_read(run->copy->origin, run->begin, length, data);
+	run->unread = r != PD_OK;
 	if (r)
-		return report_error(run->report, r, "cannot be read at byte %llu: %s",
-				    (unsigned long long)run->begin, strerror(errno));
+		return r;
 	batch_add(batch, run->begin, length, data);
 	run->begin += length;
 	return PD_OK;
@@ -131,7 +131,7 @@ static int empty(void *context, const struct batch *batch)
 int copy_changed(const struct copy *copy, const struct text_output *output,
 		 const struct report *report)
 {
-	struct copy_run run = {.copy = copy, .report = report};
+	struct copy_run run = {.copy = copy};
 	const struct pipeline pipeline = {fill, &run, empty, &run};
 	int r = text_init(&run.text, output);
 
@@ -139,6 +139,10 @@ int copy_changed(const struct copy *copy, const struct text_output *output,
 		return r;
 	rbd_diff_put_header(&run.text, &copy->header);
 	r = pipeline_run(&pipeline);
+	/* Not told by the thread that read it: this one may be showing progress. */
+	if (r && run.unread && !text_error(&run.text))
+		report_message(report, "cannot be read at byte %llu: %s",
+			       (unsigned long long)run.begin, strerror(errno));
 	if (!r) {
 		end_zeroes(&run);
 		rbd_diff_put_end(&run.text);

@@ -54,15 +54,15 @@ struct source {
 	int fd;
 	struct stat st;
 	off_t begin; /* in a regular file; -1: it can be read once only */
-	bool failed; /* a message has been printed */
+	int error;   /* errno of a read that failed */
 	struct rbd_diff_input input;
 	struct rbd_diff diff;
 };
 
+/* It is told later: another thread may be showing progress now. */
 static int source_fail(struct source *source)
 {
-	source->failed = true;
-	cli_fail(source->cli, "%s: cannot be read: %s", source->name, strerror(errno));
+	source->error = errno;
 	return PD_ERR_IO;
 }
 
@@ -92,6 +92,9 @@ static bool source_conclude(const struct source *source, int r)
 {
 	if (r == PD_ERR_CORRUPT)
 		cli_fail(source->cli, "%s: %s", source->name, source->diff.problem);
+	else if (r && source->error)
+		cli_fail(source->cli, "%s: cannot be read: %s", source->name,
+			 strerror(source->error));
 	return !r;
 }
 
@@ -107,7 +110,7 @@ static bool source_open(struct source *source, struct cli *cli, const char *path
 	source->cli = cli;
 	source->name = is_stdin ? "standard input" : path;
 	source->input = (struct rbd_diff_input){{source_read, source}, NULL};
-	source->failed = false;
+	source->error = 0;
 	source->begin = -1;
 	source->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	if (source->fd < 0 || fstat(source->fd, &source->st)) {
@@ -129,7 +132,7 @@ static bool source_check(struct source *source)
 	if (!source_conclude(source, apply_check(&source->diff)))
 		return false;
 	if (lseek(source->fd, source->begin, SEEK_SET) < 0)
-		return source_fail(source) == PD_OK;
+		return source_conclude(source, source_fail(source));
 	return source_header(source);
 }
 
