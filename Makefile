@@ -47,6 +47,7 @@ PUBLIC_HEADERS = era/era.h era/map.h persistent-data/block_io.h persistent-data/
 	persistent-data/report.h
 
 BIN = $(COMMANDS:%=build/bin/%)
+BENCH_BIN = build/bench/bench build/bench/floor build/bench/generate
 LIB = build/lib/libera.a
 TOOL_LIB = build/obj/tools.a
 UNITS = $(patsubst systemd/%.in,build/%,$(wildcard systemd/*.service.in))
@@ -102,6 +103,7 @@ build/bin/era_metadata_size: private MORE_LIBS = -lm
 # Criterion's macros convert signs on their own account.
 build/obj/tests/%.o: private MORE_CFLAGS = -Wno-conversion -Wno-sign-conversion $(XML2_CFLAGS)
 build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
+BENCH_BIN = build/bench/bench build/bench/floor build/bench/generate
 
 # --- building ---
 
@@ -111,7 +113,7 @@ build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
 
 all: $(BIN) $(LIB) $(SCHEMAS) $(PLUGIN)
 
-tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%)
+tests: $(TESTS:%=build/tests/%) build/tests/faults.so $(DAMAGE:%=build/tests/%) $(BENCH_BIN)
 
 help:
 	@echo 'all        the commands in build/bin, the library in build/lib (the default)'
@@ -122,6 +124,8 @@ help:
 	@echo 'install    into PREFIX ($(PREFIX)), below DESTDIR; uninstall takes it away again'
 	@echo 'lint       style, cppcheck, manual pages, scripts'
 	@echo 'format     bring the sources into the style that lint asks for'
+	@echo 'bench      measure the commands against plain loops and other implementations;'
+	@echo '           BLOCKS=10000000 data blocks, ROUNDS=7, BENCH_DIR= for the inputs, PEER=dir'
 	@echo 'valgrind   the commands under valgrind'
 	@echo 'fuzz       fuzz the readers for SECONDS= each (60)'
 	@echo 'coverage   which lines of the library no test reaches'
@@ -189,6 +193,13 @@ build/tests/%: build/obj/tests/damage/%.o build/obj/tests/support/naive.o $(LIB)
 	$(call say,link $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
+build/bench/generate: build/obj/tests/bench/scatter.o
+build/bench/bench: build/obj/tests/bench/run.o build/obj/tests/bench/table.o
+build/bench/%: build/obj/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
 # Commands look for the schema of XML at ../share/era, seen from where they are.
 build/share/era/%: era/%
 	@mkdir -p $(@D)
@@ -202,7 +213,7 @@ build/share/era/%: era/%
 # all processors if the first was not told otherwise.
 REMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: check check-kernel bench-map demo valgrind fuzz coverage lint format
+.PHONY: check check-kernel bench-map demo valgrind fuzz coverage lint format bench
 check:
 	@tests/need build test
 	@$(REMAKE) all tests
@@ -226,6 +237,15 @@ demo:
 	@$(REMAKE) -s all
 	@tests/demo.sh
 
+# Where thin-provisioning-tools' commands are, or other ones of their names.
+PEER ?= $(patsubst %/era_check,%,$(firstword $(wildcard /usr/sbin/era_check /sbin/era_check)))
+BENCH_DIR ?= build/bench/inputs
+bench:
+	@tests/need build
+	@$(REMAKE) -s all $(BENCH_BIN)
+	@build/bench/bench -n $(or $(BLOCKS),10000000) -r $(or $(ROUNDS),7) -d $(BENCH_DIR) \
+		-j build/bench.json -p '$(PEER)'
+
 valgrind:
 	@tests/need build valgrind
 	@$(REMAKE) SANITIZE= all
@@ -241,7 +261,7 @@ coverage:
 	@tests/need build test
 	@tests/coverage
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c tests/kernel/*.c)
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c tests/kernel/*.c tests/bench/*.[ch])
 SCRIPTS = $(filter-out %.c %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/bench/*.sh tests/kernel/* completions/* tests/support/*.sh tests/doc-blocks))
 
 lint:
