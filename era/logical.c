@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define STRETCH 1024 /* data blocks: 4 KiB of eras */
+#define STRETCH_WORDS (STRETCH / 64)
 
 struct logical {
 	struct sink sink;
@@ -44,19 +45,53 @@ static int logical_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_b
 	return PD_OK;
 }
 
-/* Writesets come by ascending era, so a later one takes precedence. */
-static int fold_word(struct logical *logical, uint32_t first_block, uint64_t word)
+static uint32_t *stretch_of(struct logical *logical, uint32_t block)
 {
-	uint32_t **stretch = &logical->eras[first_block / STRETCH];
-	uint32_t *eras;
+	uint32_t **stretch = &logical->eras[block / STRETCH];
 
 	if (!*stretch)
 		*stretch = calloc(STRETCH, sizeof(**stretch));
-	if (!*stretch)
+	return *stretch;
+}
+
+static inline uint32_t lowest_bit(uint64_t word)
+{
+	return (uint32_t)__builtin_ctzll(word | UINT64_C(1) << 63);
+}
+
+/*
+ * Writesets come by ascending era, so a later one takes precedence. How many bits a word has is as
+ * good as random, and branches on that are dear: of few bits the first two are taken without one,
+ * the second being the first once more where there is none.
+ */
+static void fold_word(uint32_t *eras, uint32_t era, uint64_t word)
+{
+	uint64_t rest = word & (word - 1);
+
+	eras[lowest_bit(word)] = era;
+	eras[lowest_bit(rest ? rest : word)] = era;
+	for (rest &= rest - 1; rest; rest &= rest - 1)
+		eras[lowest_bit(rest)] = era;
+}
+
+/* Words of one stretch, or part of it. */
+static int fold_words(struct logical *logical, uint32_t first_block, const uint64_t *words,
+		      unsigned n)
+{
+	uint64_t any = 0;
+	uint32_t *eras;
+
+	for (unsigned i = 0; i < n; i++)
+		any |= words[i];
+	if (!any)
+		return PD_OK;
+	eras = stretch_of(logical, first_block);
+	if (!eras)
 		return PD_ERR_NO_MEMORY;
-	eras = *stretch + first_block % STRETCH;
-	for (; word; word &= word - 1)
-		eras[__builtin_ctzll(word)] = logical->era;
+	eras += first_block % STRETCH;
+	for (unsigned i = 0; i < n; i++)
+		if (words[i])
+			fold_word(eras + i * 64, logical->era, words[i]);
 	return PD_OK;
 }
 
@@ -71,9 +106,16 @@ static int logical_words(struct sink *sink, uint64_t first_word, const uint64_t 
 		return PD_OK;
 	if (n > nr_words - first_word)
 		n = (unsigned)(nr_words - first_word);
-	for (unsigned i = 0; !r && i < n; i++)
-		if (words[i])
-			r = fold_word(logical, (uint32_t)(first_word + i) * 64, words[i]);
+	while (!r && n) {
+		unsigned part = STRETCH_WORDS - (unsigned)(first_word % STRETCH_WORDS);
+
+		if (part > n)
+			part = n;
+		r = fold_words(logical, (uint32_t)first_word * 64, words, part);
+		first_word += part;
+		words += part;
+		n -= part;
+	}
 	return r;
 }
 

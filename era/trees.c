@@ -214,9 +214,9 @@ static int eras_entries(void *context, uint64_t first, unsigned n, const uint8_t
 			uint64_t block)
 {
 	struct walk *walk = context;
-	uint32_t eras[ERAS_PER_BLOCK];
+	uint32_t copy[ERAS_PER_BLOCK];
+	const uint32_t *eras = see_le32_array(values, n, copy);
 
-	get_le32_array(eras, values, n);
 	if (any_above(eras, n, walk->superblock->info.current_era))
 		return possible_eras(walk, first, eras, n, block);
 	return walk->sink ? walk->sink->ops->eras(walk->sink, (uint32_t)first, eras, n) : PD_OK;

@@ -12,10 +12,10 @@ struct walk {
 	uint64_t words[WORDS_PER_BLOCK];
 };
 
-static int clear_past_end(struct walk *walk, uint64_t *last, uint64_t block)
+/* The last words, of which bits past the end are set: tells of that, and clears these. */
+static int clear_past_end(struct walk *walk, unsigned n, const uint8_t *values, uint64_t block)
 {
 	uint64_t nr_bits = walk->bitset->nr_bits;
-	uint64_t mask = bitset_last_mask(nr_bits);
 	struct damage damage = {.block = block,
 				.what = "bits are set past the end",
 				.error = PD_ERR_CORRUPT,
@@ -23,9 +23,8 @@ static int clear_past_end(struct walk *walk, uint64_t *last, uint64_t block)
 				.end = nr_bits,
 				.real_end = bitset_nr_words(nr_bits) * BITSET_WORD_BITS};
 
-	if (!(*last & ~mask))
-		return PD_OK;
-	*last &= mask;
+	get_le64_array(walk->words, values, n);
+	walk->words[n - 1] &= bitset_last_mask(nr_bits);
 	return walk->visitor->damage(walk->visitor->context, &damage);
 }
 
@@ -33,12 +32,15 @@ static int walk_words(void *context, uint64_t first, unsigned n, const uint8_t *
 		      uint64_t block)
 {
 	struct walk *walk = context;
+	const uint64_t *words = see_le64_array(values, n, walk->words);
+	uint64_t nr_bits = walk->bitset->nr_bits;
 	int r = PD_OK;
 
-	get_le64_array(walk->words, values, n);
-	if (first + n == bitset_nr_words(walk->bitset->nr_bits))
-		r = clear_past_end(walk, &walk->words[n - 1], block);
-	return r ? r : walk->visitor->words(walk->visitor->context, first, n, walk->words);
+	if (first + n == bitset_nr_words(nr_bits) && words[n - 1] & ~bitset_last_mask(nr_bits)) {
+		r = clear_past_end(walk, n, values, block);
+		words = walk->words;
+	}
+	return r ? r : walk->visitor->words(walk->visitor->context, first, n, words);
 }
 
 static uint64_t first_bit(const struct walk *walk, uint64_t word)

@@ -56,6 +56,26 @@ static inline void get_le64_array(uint64_t *to, const void *from, size_t n)
 		to[i] = get_le64(bytes + i * sizeof(*to));
 }
 
+/*
+ * The same where they stand, if they are this machine's own integers already, or else a copy of them.
+ * They must be aligned as integers are.
+ */
+static inline const uint32_t *see_le32_array(const void *from, size_t n, uint32_t *copy)
+{
+	if (htole32(1) == 1)
+		return from;
+	get_le32_array(copy, from, n);
+	return copy;
+}
+
+static inline const uint64_t *see_le64_array(const void *from, size_t n, uint64_t *copy)
+{
+	if (htole32(1) == 1)
+		return from;
+	get_le64_array(copy, from, n);
+	return copy;
+}
+
 static inline void put_le32_array(uint8_t *to, const void *from, size_t n)
 {
 	const uint32_t *values = from;
