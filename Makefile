@@ -79,7 +79,7 @@ endif
 
 # --- flags ---
 
-WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers $(WERROR)
 
 ifneq ($(SANITIZE),)
 HARDENING = -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -103,7 +103,6 @@ build/bin/era_metadata_size: private MORE_LIBS = -lm
 # Criterion's macros convert signs on their own account.
 build/obj/tests/%.o: private MORE_CFLAGS = -Wno-conversion -Wno-sign-conversion $(XML2_CFLAGS)
 build/tests/%: private MORE_LIBS = -lcriterion $(XML2_LIBS)
-BENCH_BIN = build/bench/bench build/bench/floor build/bench/generate
 
 # --- building ---
 

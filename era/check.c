@@ -140,7 +140,7 @@ static int check_space_map(struct check *check)
 {
 	struct metadata *metadata = check->metadata;
 	struct space_map_visitor visitor = {check, map_damage, map_hint, map_mismatch};
-	int r = space_map_check(&metadata->reader, &metadata->live.space_map, &visitor);
+	int r = space_map_check(&metadata->bitset_reader, &metadata->live.space_map, &visitor);
 
 	return r ? r : check_uncovered(check);
 }

@@ -20,8 +20,11 @@ struct metadata {
 	struct superblock superblock; /* the one in use */
 	struct superblock live;	      /* that of block 0 */
 	struct ref_counts refs;
-	struct block_reader reader;	   /* for trees */
-	struct block_reader bitset_reader; /* for bitsets, while the writeset tree is walked */
+	/*
+	 * One for the writeset tree, and one for the arrays, bitsets while the former is walked and
+	 * all others: so only one of them ever needs memory for array blocks.
+	 */
+	struct block_reader reader, bitset_reader;
 };
 
 /*

@@ -235,7 +235,7 @@ static int walk_era_array(struct walk *walk)
 
 	walk->structure = STRUCTURE_ERA_ARRAY;
 	walk->sink = walk->visitor->sink;
-	return array_walk(&walk->metadata->reader, &array, &visitor);
+	return array_walk(&walk->metadata->bitset_reader, &array, &visitor);
 }
 
 int trees_walk(struct metadata *metadata, const struct superblock *superblock, bool snapshot,

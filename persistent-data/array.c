@@ -5,12 +5,33 @@
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 
+#define TURN_MAX 256 /* blocks: what is read at once */
+#define TURNS_MAX (1 + BLOCK_IO_AHEAD_MAX)
+
+/* Array blocks that are read at once, in their order. */
+struct turn {
+	struct block_batch *batch;
+	unsigned n;
+	struct {
+		uint64_t index;	     /* the how manieth array block it is, */
+		uint64_t leaf_block; /* by the node that lists it */
+	} orders[TURN_MAX];
+};
+
 struct walk {
 	struct block_reader *reader;
 	const struct array *array;
 	const struct array_visitor *visitor;
 	uint64_t nr_array_blocks;
 	uint64_t next; /* the array block whose turn it is */
+	/*
+	 * A ring of turns: those that are being read, the oldest first, and behind them the one that
+	 * is being gathered.
+	 */
+	struct turn turns[TURNS_MAX];
+	unsigned nr_turns, oldest, nr_begun;
+	bool shared; /* the blocks gathered are known from an earlier pass, by their parents; */
+	uint64_t gathered[TURN_MAX]; /* their numbers */
 };
 
 /* Of an array block past the end, whatever its number: the end. */
@@ -65,12 +86,13 @@ static bool check_block(const struct walk *walk, uint64_t index, const uint8_t *
 	return true;
 }
 
-static int walk_block(struct walk *walk, uint64_t index, unsigned slot, uint64_t leaf_block)
+static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 {
+	uint64_t index = turn->orders[slot].index;
+	uint64_t leaf_block = turn->orders[slot].leaf_block;
 	struct damage damage;
 	bool shared;
-	const uint8_t *data =
-		block_batch_get(&walk->reader->data, slot, BLOCK_ARRAY, &shared, &damage);
+	const uint8_t *data = block_batch_get(turn->batch, slot, BLOCK_ARRAY, &shared, &damage);
 	uint64_t first = first_entry(walk, index);
 	int r = skip_to(walk, index, leaf_block);
 
@@ -94,48 +116,127 @@ static int walk_block(struct walk *walk, uint64_t index, unsigned slot, uint64_t
 				      data + ARRAY_VALUES, damage.block);
 }
 
+static struct turn *turn_at(struct walk *walk, unsigned i)
+{
+	return &walk->turns[(walk->oldest + i) % walk->nr_turns];
+}
+
+static int finish_oldest(struct walk *walk)
+{
+	struct turn *turn = turn_at(walk, 0);
+	int r = PD_OK;
+
+	block_batch_finish(walk->reader, turn->batch);
+	walk->oldest = (walk->oldest + 1) % walk->nr_turns;
+	walk->nr_begun--;
+	for (unsigned i = 0; !r && i < turn->n; i++)
+		r = walk_block(walk, turn, i);
+	turn->n = 0;
+	return r;
+}
+
+/* Begins to read what was gathered, and makes room to gather more. */
+static int begin_gathered(struct walk *walk)
+{
+	struct turn *turn = turn_at(walk, walk->nr_begun);
+
+	if (!turn->n)
+		return PD_OK;
+	block_batch_begin(walk->reader, turn->batch, walk->gathered, turn->n, walk->shared);
+	walk->nr_begun++;
+	return walk->nr_begun == walk->nr_turns ? finish_oldest(walk) : PD_OK;
+}
+
+static int finish_all(struct walk *walk)
+{
+	int r = begin_gathered(walk);
+
+	while (!r && walk->nr_begun)
+		r = finish_oldest(walk);
+	return r;
+}
+
+static int gather(struct walk *walk, uint64_t index, uint64_t block, uint64_t leaf_block)
+{
+	struct turn *turn = turn_at(walk, walk->nr_begun);
+
+	turn->orders[turn->n].index = index;
+	turn->orders[turn->n].leaf_block = leaf_block;
+	walk->gathered[turn->n++] = block;
+	return turn->n == TURN_MAX ? begin_gathered(walk) : PD_OK;
+}
+
 static int walk_leaf(void *context, const struct btree_leaf *leaf)
 {
 	struct walk *walk = context;
-	struct block_batch *batch = block_reader_data(walk->reader);
-	uint64_t blocks[BTREE_MAX_FANOUT];
 	int r = PD_OK;
 
-	if (!batch)
-		return PD_ERR_NO_MEMORY;
-	get_le64_array(blocks, leaf->values, leaf->nr_entries);
-	for (unsigned i = 0; !r && i < leaf->nr_entries; i++) {
-		unsigned slot = i % batch->capacity;
-		unsigned left = leaf->nr_entries - i;
-
-		if (!slot)
-			block_batch_read(walk->reader, batch, blocks + i,
-					 left < batch->capacity ? left : batch->capacity,
-					 leaf->shared);
-		r = walk_block(walk, leaf->keys[i], slot, leaf->block);
-	}
+	if (leaf->shared != walk->shared)
+		r = begin_gathered(walk);
+	walk->shared = leaf->shared;
+	for (unsigned i = 0; !r && i < leaf->nr_entries; i++)
+		r = gather(walk, leaf->keys[i], get_le64(leaf->values + (size_t)i * 8),
+			   leaf->block);
 	return r;
 }
 
 static int leaf_lost(void *context, const struct damage *damage)
 {
 	struct walk *walk = context;
-	struct damage node = *damage;
-	int r = skip_to(walk, damage->begin, damage->block);
+	int r = finish_all(walk);
 
-	node.real_end = 0; /* keys are not entries */
-	return r ? r : lost(walk, &node, damage->begin, damage->end);
+	if (!r)
+		r = skip_to(walk, damage->begin, damage->block);
+	return r ? r : lost(walk, damage, damage->begin, damage->end);
+}
+
+static int open_turns(struct walk *walk)
+{
+	unsigned nr_ahead = walk->reader->io->nr_ahead;
+
+	walk->nr_turns = 1 + (nr_ahead < BLOCK_IO_AHEAD_MAX ? nr_ahead : BLOCK_IO_AHEAD_MAX);
+	for (unsigned i = 0; i < walk->nr_turns; i++) {
+		struct turn *turn = &walk->turns[i];
+
+		turn->n = 0;
+		turn->batch = i ? block_reader_ahead(walk->reader, i - 1)
+				: block_reader_data(walk->reader);
+		if (!turn->batch)
+			return PD_ERR_NO_MEMORY;
+	}
+	return PD_OK;
+}
+
+/* What is still being read when the walk was stopped. */
+static void close_turns(struct walk *walk)
+{
+	for (unsigned i = 0; i < walk->nr_begun; i++)
+		block_batch_finish(walk->reader, turn_at(walk, i)->batch);
 }
 
 int array_walk(struct block_reader *reader, const struct array *array,
 	       const struct array_visitor *visitor)
 {
 	uint64_t nr_array_blocks = array_nr_blocks(array->nr_entries, array->value_size);
-	struct walk walk = {reader, array, visitor, nr_array_blocks, 0};
 	struct btree tree = {array->root, sizeof(uint64_t), nr_array_blocks, array->parent,
 			     array->parent_shared};
+	struct walk walk;
 	struct btree_visitor nodes = {&walk, walk_leaf, leaf_lost};
-	int r = btree_walk(reader, &tree, &nodes);
+	int r;
 
+	/* Not all of it is cleared: it is large, and most of it is not needed for a small array. */
+	walk.reader = reader;
+	walk.array = array;
+	walk.visitor = visitor;
+	walk.nr_array_blocks = nr_array_blocks;
+	walk.next = 0;
+	walk.oldest = walk.nr_begun = 0;
+	walk.shared = false;
+	r = open_turns(&walk);
+	if (!r)
+		r = btree_walk(reader, &tree, &nodes);
+	if (!r)
+		r = finish_all(&walk);
+	close_turns(&walk);
 	return r ? r : skip_to(&walk, nr_array_blocks, array->root);
 }

@@ -22,17 +22,35 @@
 
 struct block_io;
 
+/* A read that goes on while its caller does something else. */
+struct block_read {
+	uint64_t first;
+	uint32_t count;
+	void *buffer;
+	/* The device's own: */
+	struct block_read *next;
+	enum { BLOCK_READ_LATER, BLOCK_READ_QUEUED, BLOCK_READ_GOING_ON, BLOCK_READ_DONE } state;
+	int result, error; /* the latter in terms of errno */
+};
+
 struct block_io_ops {
 	/* Blocks [first, first + count) lie within the device: the functions below see to that. */
 	int (*read)(struct block_io *io, uint64_t first, uint32_t count, void *buffer);
 	int (*write)(struct block_io *io, uint64_t first, uint32_t count, const void *buffer);
 	int (*flush)(struct block_io *io);
 	void (*close)(struct block_io *io);
+	/* NULL, both, if the device cannot read ahead: block_io_finish() reads then. */
+	void (*begin)(struct block_io *io, struct block_read *read);
+	int (*finish)(struct block_io *io, struct block_read *read);
 };
+
+/* More reads than this are never worth being under way at once. */
+#define BLOCK_IO_AHEAD_MAX 8
 
 struct block_io {
 	const struct block_io_ops *ops;
 	uint64_t nr_blocks; /* whole metadata blocks; a shorter rest of the device is ignored */
+	unsigned nr_ahead;  /* reads of 1 MiB or so that are worth being under way; 0: none */
 };
 
 /*
@@ -41,6 +59,14 @@ struct block_io {
  */
 int block_io_read(struct block_io *io, uint64_t first, uint32_t count, void *buffer);
 int block_io_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer);
+
+/*
+ * Begins a read of read->count blocks from read->first on into read->buffer. Each must be finished,
+ * which returns what block_io_read() would have; until then read and buffer are the device's. One
+ * thread at a time may begin and finish reads.
+ */
+void block_io_begin(struct block_io *io, struct block_read *read);
+int block_io_finish(struct block_io *io, struct block_read *read);
 
 /* Returns when all that was written is on stable storage. */
 int block_io_flush(struct block_io *io);
@@ -51,7 +77,8 @@ void block_io_close(struct block_io *io);
 /*
  * A regular file or block device that the caller opened; fd stays the caller's and must stay open.
  * On a block device O_DIRECT is switched on for the open file. PD_ERR_UNSUPPORTED: some other kind
- * of file; PD_ERR_IO: its size could not be found.
+ * of file; PD_ERR_IO: its size could not be found. Reads that are begun are done by threads of the
+ * device's own, which end when it is closed.
  */
 int block_io_open_fd(int fd, struct block_io **result);
 

@@ -24,6 +24,7 @@ static void batch_destroy(struct block_batch *batch)
 	free(batch->buffer);
 	free(batch->slots);
 	free(batch->sorted);
+	free(batch->runs);
 	memset(batch, 0, sizeof(*batch));
 }
 
@@ -34,8 +35,9 @@ static struct block_batch *batch_make(struct block_batch *batch, unsigned capaci
 	batch->buffer = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)capacity * METADATA_BLOCK_SIZE);
 	batch->slots = calloc(capacity, sizeof(*batch->slots));
 	batch->sorted = calloc(capacity, sizeof(struct batch_slot *));
+	batch->runs = calloc(capacity, sizeof(*batch->runs));
 	batch->capacity = capacity;
-	if (batch->buffer && batch->slots && batch->sorted)
+	if (batch->buffer && batch->slots && batch->sorted && batch->runs)
 		return batch;
 	batch_destroy(batch);
 	return NULL;
@@ -51,6 +53,8 @@ void block_reader_init(struct block_reader *reader, struct block_io *io, struct 
 void block_reader_destroy(struct block_reader *reader)
 {
 	batch_destroy(&reader->data);
+	for (unsigned i = 0; i < BLOCK_IO_AHEAD_MAX; i++)
+		batch_destroy(&reader->ahead[i]);
 	for (unsigned i = 0; i < BTREE_MAX_DEPTH; i++)
 		batch_destroy(&reader->nodes[i]);
 }
@@ -63,6 +67,11 @@ struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned dep
 struct block_batch *block_reader_data(struct block_reader *reader)
 {
 	return batch_make(&reader->data, DATA_BATCH);
+}
+
+struct block_batch *block_reader_ahead(struct block_reader *reader, unsigned i)
+{
+	return batch_make(&reader->ahead[i], DATA_BATCH);
 }
 
 static int by_block(const void *a, const void *b)
@@ -104,36 +113,63 @@ static unsigned take_orders(struct block_reader *reader, struct block_batch *bat
 	return nr_sorted;
 }
 
-/* Reads one run of blocks; if that fails, one by one, so that no more is lost than must be. */
-static void read_run(struct block_reader *reader, struct block_batch *batch, unsigned begin,
-		     unsigned end)
+static void begin_run(struct block_reader *reader, struct block_batch *batch, unsigned begin,
+		      unsigned end)
 {
-	struct batch_slot **slots = batch->sorted;
-	uint64_t first = slots[begin]->block;
+	struct block_read *run = &batch->runs[batch->nr_runs++];
 
+	run->first = batch->sorted[begin]->block;
+	run->count = end - begin;
+	run->buffer = batch->buffer + (size_t)begin * METADATA_BLOCK_SIZE;
 	for (unsigned i = begin; i < end; i++)
-		slots[i]->position = i;
-	if (!block_io_read(reader->io, first, end - begin,
-			   batch->buffer + (size_t)begin * METADATA_BLOCK_SIZE))
-		return;
+		batch->sorted[i]->position = i;
+	block_io_begin(reader->io, run);
+}
+
+void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
+		       const uint64_t *blocks, unsigned n, bool parent_shared)
+{
+	unsigned nr_sorted = take_orders(reader, batch, blocks, n, parent_shared);
+	unsigned begin = 0;
+
+	batch->nr_runs = 0;
+	for (unsigned i = 1; i <= nr_sorted; i++) {
+		if (i < nr_sorted && batch->sorted[i]->block == batch->sorted[i - 1]->block + 1)
+			continue;
+		begin_run(reader, batch, begin, i);
+		begin = i;
+	}
+}
+
+/* A run that failed is read again block by block, so that no more is lost than must be. */
+static void read_singly(struct block_reader *reader, struct block_batch *batch, unsigned begin,
+			unsigned end)
+{
 	for (unsigned i = begin; i < end; i++)
-		if (block_io_read(reader->io, slots[i]->block, 1,
+		if (block_io_read(reader->io, batch->sorted[i]->block, 1,
 				  batch->buffer + (size_t)i * METADATA_BLOCK_SIZE))
-			slots[i]->state = SLOT_UNREADABLE;
+			batch->sorted[i]->state = SLOT_UNREADABLE;
+}
+
+void block_batch_finish(struct block_reader *reader, struct block_batch *batch)
+{
+	unsigned begin = 0;
+
+	for (unsigned i = 0; i < batch->nr_runs; i++) {
+		unsigned end = begin + batch->runs[i].count;
+
+		if (block_io_finish(reader->io, &batch->runs[i]))
+			read_singly(reader, batch, begin, end);
+		begin = end;
+	}
+	batch->nr_runs = 0;
 }
 
 void block_batch_read(struct block_reader *reader, struct block_batch *batch,
 		      const uint64_t *blocks, unsigned n, bool parent_shared)
 {
-	unsigned nr_sorted = take_orders(reader, batch, blocks, n, parent_shared);
-	unsigned begin = 0;
-
-	for (unsigned i = 1; i <= nr_sorted; i++) {
-		if (i < nr_sorted && batch->sorted[i]->block == batch->sorted[i - 1]->block + 1)
-			continue;
-		read_run(reader, batch, begin, i);
-		begin = i;
-	}
+	block_batch_begin(reader, batch, blocks, n, parent_shared);
+	block_batch_finish(reader, batch);
 }
 
 const uint8_t *block_batch_get(const struct block_batch *batch, unsigned i, enum block_type type,

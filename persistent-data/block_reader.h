@@ -23,6 +23,8 @@ struct block_batch {
 	uint8_t *buffer;
 	struct batch_slot *slots; /* one for each block asked for, in that order */
 	struct batch_slot **sorted;
+	struct block_read *runs;
+	unsigned nr_runs;
 };
 
 /*
@@ -31,9 +33,10 @@ struct block_batch {
  */
 struct block_reader {
 	struct block_io *io;
-	struct ref_counts *refs;		   /* counts all that the walks meet */
-	struct block_batch data;		   /* array blocks */
-	struct block_batch nodes[BTREE_MAX_DEPTH]; /* btree nodes of a level */
+	struct ref_counts *refs;		      /* counts all that the walks meet */
+	struct block_batch data;		      /* array blocks */
+	struct block_batch ahead[BLOCK_IO_AHEAD_MAX]; /* more of these, for reads under way */
+	struct block_batch nodes[BTREE_MAX_DEPTH];    /* btree nodes of a level */
 };
 
 /* io and refs stay the caller's. Buffers are made when first needed. */
@@ -43,6 +46,8 @@ void block_reader_destroy(struct block_reader *reader);
 /* The batch for btree nodes at a depth below BTREE_MAX_DEPTH, that for data; NULL: out of memory. */
 struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned depth);
 struct block_batch *block_reader_data(struct block_reader *reader);
+/* A further batch for data, i < BLOCK_IO_AHEAD_MAX. */
+struct block_batch *block_reader_ahead(struct block_reader *reader, unsigned i);
 
 /*
  * Notes a reference to each of n blocks (see ref_counts_add) and reads those that were not met in
@@ -51,6 +56,14 @@ struct block_batch *block_reader_data(struct block_reader *reader);
  */
 void block_batch_read(struct block_reader *reader, struct block_batch *batch,
 		      const uint64_t *blocks, unsigned n, bool parent_shared);
+
+/*
+ * The same in two steps, between which the reads go on by themselves. A batch that was begun must be
+ * finished before anything else is done with it.
+ */
+void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
+		       const uint64_t *blocks, unsigned n, bool parent_shared);
+void block_batch_finish(struct block_reader *reader, struct block_batch *batch);
 
 /*
  * Block i of the set that was read last, verified; good until the next read into the same batch.

@@ -69,6 +69,19 @@ static int progress_read(struct block_io *io, uint64_t first, uint32_t count, vo
 	return block_io_read(counted->below, first, count, buffer);
 }
 
+static void progress_begin(struct block_io *io, struct block_read *read)
+{
+	block_io_begin(((struct progress_io *)io)->below, read);
+}
+
+static int progress_finish(struct block_io *io, struct block_read *read)
+{
+	struct progress_io *counted = (struct progress_io *)io;
+
+	progress_add(counted->progress, (uint64_t)read->count * METADATA_BLOCK_SIZE);
+	return block_io_finish(counted->below, read);
+}
+
 static int progress_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer)
 {
 	return block_io_write(((struct progress_io *)io)->below, first, count, buffer);
@@ -87,10 +100,10 @@ static void progress_close(struct block_io *io)
 void progress_io_init(struct progress_io *progress_io, struct block_io *below,
 		      struct progress *progress)
 {
-	static const struct block_io_ops ops = {progress_read, progress_write, progress_flush,
-						progress_close};
+	static const struct block_io_ops ops = {progress_read,	progress_write, progress_flush,
+						progress_close, progress_begin, progress_finish};
 
-	progress_io->io = (struct block_io){&ops, below->nr_blocks};
+	progress_io->io = (struct block_io){&ops, below->nr_blocks, below->nr_ahead};
 	progress_io->below = below;
 	progress_io->progress = progress;
 }

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Files and block devices as devices of blocks. */
+#include "persistent-data/block_io.h"
+#include "persistent-data/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Reads that were begun wait in a queue, from which helping threads take them. One that nobody has
+ * taken when its caller wants it is read by the caller: so no time is lost where threads are slow to
+ * start or cannot be had.
+ */
+struct file_io {
+	struct block_io io;
+	int fd;
+	uint32_t
+		worth_handing_over; /* blocks: to read fewer takes less than to tell another thread */
+	pthread_mutex_t lock;	    /* of all that follows, and of the state of reads */
+	pthread_cond_t queued, done;
+	struct block_read *queue;
+	struct block_read **queue_end; /* where the next one goes */
+	unsigned nr_under_way;	       /* in the queue or being read by a helper */
+	bool closing;
+	unsigned nr_helpers;
+	pthread_t helpers[BLOCK_IO_AHEAD_MAX];
+};
+
+static int file_read(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
+{
+	const struct file_io *file = (struct file_io *)io;
+	uint8_t *to = buffer;
+	size_t left = (size_t)count * METADATA_BLOCK_SIZE;
+	off_t from = (off_t)(first * METADATA_BLOCK_SIZE);
+
+	while (left) {
+		ssize_t n = pread(file->fd, to, left, from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO; /* the file became shorter under our hands */
+		if (n <= 0)
+			return PD_ERR_IO;
+		to += n;
+		from += n;
+		left -= (size_t)n;
+	}
+	return PD_OK;
+}
+
+static int file_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer)
+{
+	const struct file_io *file = (struct file_io *)io;
+	const uint8_t *from = buffer;
+	size_t left = (size_t)count * METADATA_BLOCK_SIZE;
+	off_t to = (off_t)(first * METADATA_BLOCK_SIZE);
+
+	while (left) {
+		ssize_t n = pwrite(file->fd, from, left, to);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return PD_ERR_IO;
+		from += n;
+		to += n;
+		left -= (size_t)n;
+	}
+	return PD_OK;
+}
+
+static int file_flush(struct block_io *io)
+{
+	const struct file_io *file = (struct file_io *)io;
+
+	return fdatasync(file->fd) ? PD_ERR_IO : PD_OK;
+}
+
+/* Takes a read out of the queue. */
+static void take(struct file_io *file, const struct block_read *read)
+{
+	struct block_read **at = &file->queue;
+
+	while (*at != read)
+		at = &(*at)->next;
+	*at = read->next;
+	if (!*at)
+		file->queue_end = at;
+}
+
+static void read_now(struct file_io *file, struct block_read *read)
+{
+	read->result = file_read(&file->io, read->first, read->count, read->buffer);
+	read->error = errno;
+}
+
+static void *help(void *context)
+{
+	struct file_io *file = context;
+	struct block_read *read;
+
+	pthread_mutex_lock(&file->lock);
+	while (!file->closing) {
+		read = file->queue;
+		if (!read) {
+			pthread_cond_wait(&file->queued, &file->lock);
+			continue;
+		}
+		take(file, read);
+		read->state = BLOCK_READ_GOING_ON;
+		pthread_mutex_unlock(&file->lock);
+		read_now(file, read);
+		pthread_mutex_lock(&file->lock);
+		read->state = BLOCK_READ_DONE;
+		file->nr_under_way--;
+		pthread_cond_signal(&file->done);
+	}
+	pthread_mutex_unlock(&file->lock);
+	return NULL;
+}
+
+/* Signals are for the threads of whoever uses this. */
+static void start_helper(struct file_io *file)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (!pthread_create(&file->helpers[file->nr_helpers], NULL, help, file))
+		file->nr_helpers++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void file_begin(struct block_io *io, struct block_read *read)
+{
+	struct file_io *file = (struct file_io *)io;
+
+	if (!io->nr_ahead || read->count < file->worth_handing_over)
+		return;
+	pthread_mutex_lock(&file->lock);
+	*file->queue_end = read;
+	file->queue_end = &read->next;
+	read->next = NULL;
+	read->state = BLOCK_READ_QUEUED;
+	file->nr_under_way++;
+	/* A single one is soon wanted: its caller will see to it. */
+	if (file->nr_under_way > 1 && file->nr_under_way > file->nr_helpers &&
+	    file->nr_helpers < io->nr_ahead)
+		start_helper(file);
+	pthread_cond_signal(&file->queued);
+	pthread_mutex_unlock(&file->lock);
+}
+
+static int file_finish(struct block_io *io, struct block_read *read)
+{
+	struct file_io *file = (struct file_io *)io;
+	bool untouched;
+
+	pthread_mutex_lock(&file->lock);
+	untouched = read->state == BLOCK_READ_QUEUED;
+	if (untouched) {
+		take(file, read);
+		file->nr_under_way--;
+	}
+	while (read->state == BLOCK_READ_GOING_ON)
+		pthread_cond_wait(&file->done, &file->lock);
+	pthread_mutex_unlock(&file->lock);
+	if (untouched)
+		read_now(file, read);
+	errno = read->error;
+	return read->result;
+}
+
+static void file_close(struct block_io *io)
+{
+	struct file_io *file = (struct file_io *)io;
+
+	pthread_mutex_lock(&file->lock);
+	file->closing = true;
+	pthread_cond_broadcast(&file->queued);
+	pthread_mutex_unlock(&file->lock);
+	for (unsigned i = 0; i < file->nr_helpers; i++)
+		pthread_join(file->helpers[i], NULL);
+	pthread_cond_destroy(&file->done);
+	pthread_cond_destroy(&file->queued);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
+}
+
+static const struct block_io_ops file_ops = {file_read,	 file_write, file_flush,
+					     file_close, file_begin, file_finish};
+
+static int device_size(int fd, uint64_t *bytes)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) || ioctl(fd, BLKGETSIZE64, bytes))
+		return PD_ERR_IO;
+	return PD_OK;
+}
+
+/*
+ * A device works best on many reads at once. What is read from a file is copied from memory, mostly:
+ * a second processor can do that while the first looks at what has been copied.
+ */
+static unsigned nr_ahead(bool is_device)
+{
+	cpu_set_t processors;
+
+	if (is_device)
+		return BLOCK_IO_AHEAD_MAX;
+	if (sched_getaffinity(0, sizeof(processors), &processors))
+		return 0;
+	return CPU_COUNT(&processors) > 1 ? 1 : 0;
+}
+
+static int file_size(int fd, uint64_t *bytes, bool *is_device)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return PD_ERR_IO;
+	*is_device = S_ISBLK(st.st_mode);
+	if (*is_device)
+		return device_size(fd, bytes);
+	if (!S_ISREG(st.st_mode))
+		return PD_ERR_UNSUPPORTED;
+	*bytes = (uint64_t)st.st_size;
+	return PD_OK;
+}
+
+int block_io_open_fd(int fd, struct block_io **result)
+{
+	struct file_io *file;
+	bool is_device;
+	uint64_t bytes;
+	int r = file_size(fd, &bytes, &is_device);
+
+	if (r)
+		return r;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return PD_ERR_NO_MEMORY;
+	file->io = (struct block_io){&file_ops, bytes / METADATA_BLOCK_SIZE, nr_ahead(is_device)};
+	file->fd = fd;
+	file->worth_handing_over = is_device ? 1 : 16;
+	file->queue_end = &file->queue;
+	pthread_mutex_init(&file->lock, NULL);
+	pthread_cond_init(&file->queued, NULL);
+	pthread_cond_init(&file->done, NULL);
+	*result = &file->io;
+	return PD_OK;
+}
