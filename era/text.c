@@ -2,22 +2,42 @@
 /* Text on its way out. */
 #include "era/text.h"
 #include "persistent-data/error.h"
+#include "persistent-data/worker.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+static char *new_buffer(void)
+{
+	return malloc(TEXT_BUFFER_SIZE + PUT_SLACK);
+}
+
 int text_init(struct text *text, const struct text_output *output)
 {
 	text->output = *output;
 	text->error = PD_OK;
-	text->buffer = malloc(TEXT_BUFFER_SIZE + PUT_SLACK);
+	text->buffer = new_buffer();
 	text->end = text->buffer;
+	text->writer = NULL;
+	text->being_written = NULL;
 	return text->buffer ? PD_OK : PD_ERR_NO_MEMORY;
+}
+
+/* Waits for text that is on its way. */
+static void arrive(struct text *text)
+{
+	int r = text->writer ? worker_wait(text->writer) : PD_OK;
+
+	if (!text->error)
+		text->error = r;
 }
 
 void text_destroy(struct text *text)
 {
+	arrive(text);
+	worker_close(text->writer);
+	free(text->being_written);
 	free(text->buffer);
 	text->buffer = NULL;
 }
@@ -26,6 +46,7 @@ int text_flush(struct text *text)
 {
 	size_t size = (size_t)(text->end - text->buffer);
 
+	arrive(text);
 	if (!text->error && size)
 		text->error = text->output.write(text->output.context, text->buffer, size);
 	text->end = text->buffer;
@@ -45,6 +66,41 @@ void text_print(struct text *text, const char *format, ...)
 		text->error = PD_ERR_USAGE; /* rather than a piece that is cut off */
 	else
 		text_filled(text, to + n);
+}
+
+static int write_passed_on(void *context)
+{
+	const struct text *text = context;
+
+	return text->output.write(text->output.context, text->being_written, text->size);
+}
+
+/* The second buffer and its writer; where they cannot be had, one buffer does. */
+static bool open_writer(struct text *text)
+{
+	if (text->being_written)
+		return true;
+	if (!text->output.slow || !worker_helps())
+		return false;
+	text->writer = text->writer ? text->writer : worker_open();
+	text->being_written = text->writer ? new_buffer() : NULL;
+	return text->being_written;
+}
+
+void text_pass_on(struct text *text)
+{
+	char *full = text->buffer;
+
+	if (!open_writer(text)) {
+		text_flush(text);
+		return;
+	}
+	arrive(text);
+	text->size = (size_t)(text->end - full);
+	text->buffer = text->end = text->being_written;
+	text->being_written = full;
+	if (!text->error)
+		worker_start(text->writer, write_passed_on, text);
 }
 
 void ascending_set(struct ascending *ascending, uint32_t high)

@@ -11,6 +11,7 @@
 #define ERA_TEXT_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 struct text_output {
 	int (*write)(void *context, const char *text, size_t size);
 	void *context;
+	/* To write takes so long that it is worth doing by another thread, while text is made. */
+	bool slow;
 };
 
 struct text {
@@ -32,6 +35,9 @@ struct text {
 	int error;
 	char *end; /* of what is in the buffer */
 	char *buffer;
+	struct worker *writer; /* NULL: there is none */
+	char *being_written;   /* a second buffer, which is the writer's; NULL: there is none yet */
+	size_t size;	       /* of the text in that */
 };
 
 /* PD_ERR_NO_MEMORY. */
@@ -40,6 +46,9 @@ void text_destroy(struct text *text);
 
 /* Writes what the buffer holds. Returns the first error there was. */
 int text_flush(struct text *text);
+
+/* The same, but the text may still be on its way when this returns. */
+void text_pass_on(struct text *text);
 
 static inline int text_error(const struct text *text)
 {
@@ -50,7 +59,7 @@ static inline int text_error(const struct text *text)
 static inline char *text_room(struct text *text, size_t size)
 {
 	if ((size_t)(text->end - text->buffer) > TEXT_BUFFER_SIZE - size)
-		text_flush(text);
+		text_pass_on(text);
 	return text->end;
 }
 

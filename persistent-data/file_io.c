@@ -2,12 +2,12 @@
 /* Files and block devices as devices of blocks. */
 #include "persistent-data/block_io.h"
 #include "persistent-data/error.h"
+#include "persistent-data/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -216,13 +216,9 @@ static int device_size(int fd, uint64_t *bytes)
  */
 static unsigned nr_ahead(bool is_device)
 {
-	cpu_set_t processors;
-
 	if (is_device)
 		return BLOCK_IO_AHEAD_MAX;
-	if (sched_getaffinity(0, sizeof(processors), &processors))
-		return 0;
-	return CPU_COUNT(&processors) > 1 ? 1 : 0;
+	return worker_helps() ? 1 : 0;
 }
 
 static int file_size(int fd, uint64_t *bytes, bool *is_device)

@@ -110,6 +110,14 @@ static bool open_path(struct output *output, const char *path, const struct stat
 	return output->fd >= 0 ? true : fail(output, errno);
 }
 
+/* Devices like /dev/null and terminals aside, writing is copying. */
+static bool is_slow(const struct output *output)
+{
+	struct stat st;
+
+	return !fstat(output->fd, &st) && !S_ISCHR(st.st_mode);
+}
+
 bool output_open(struct output *output, const struct cli *cli, const char *path,
 		 const struct stat *input)
 {
@@ -124,6 +132,8 @@ bool output_open(struct output *output, const struct cli *cli, const char *path,
 		opened = open_path(output, path, input);
 	if (!opened)
 		output_abort(output);
+	else
+		output->text.slow = is_slow(output);
 	return opened;
 }
 
