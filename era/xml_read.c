@@ -8,13 +8,14 @@
 #include "era/superblock.h"
 #include "era/xml_scan.h"
 #include "persistent-data/error.h"
+#include "persistent-data/worker.h"
 
 #include <expat.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SCAN_SIZE (256 * 1024)
+#define SCAN_SIZE (512 * 1024)
 #define CHUNK_SIZE (64 * 1024)
 /* expat keeps a tag or comment in memory until it has all of it. Ours are short. */
 #define LONGEST_TOKEN (1024 * 1024)
@@ -333,17 +334,12 @@ static int open_elements(struct xml_read *xml)
 	return r;
 }
 
-/* Parses the rest: what was read ahead already, and all that follows. */
-static int parse(struct xml_read *xml, const struct text_input *input, const char *ahead,
-		 size_t size)
+/* Parses all that follows. */
+static int parse_rest(struct xml_read *xml, const struct text_input *input)
 {
 	bool last = false;
-	int r = open_parser(xml);
+	int r = PD_OK;
 
-	if (!r)
-		r = open_elements(xml);
-	if (!r)
-		r = feed(xml, ahead, size);
 	while (!r && !last)
 		r = feed_input(xml, input, &last);
 	return r ? r : document_end(&xml->document);
@@ -358,65 +354,150 @@ static int refuse_metadata(const struct xml_read *xml, const char *text, size_t 
 	return PD_ERR_CORRUPT;
 }
 
+/*
+ * Text is read ahead while the scanner is at the text before: two rooms take turns. What the scanner
+ * leaves of a room, less than a line, is put right before the text in the other.
+ */
+struct room {
+	char *text; /* SCAN_SIZE bytes, and XML_SCAN_LINE both before and behind them */
+	size_t size;
+};
+
+struct ahead {
+	const struct text_input *input;
+	struct worker *worker;
+	struct room rooms[2];
+	unsigned next; /* the room that is being read into */
+	bool going_on;
+};
+
+static int fill_room(void *context)
+{
+	struct ahead *ahead = context;
+	struct room *room = &ahead->rooms[ahead->next];
+
+	return ahead->input->read(ahead->input->context, room->text, SCAN_SIZE, &room->size);
+}
+
+static void begin_ahead(struct ahead *ahead)
+{
+	ahead->rooms[ahead->next].size = 0;
+	ahead->going_on = true;
+	worker_start(ahead->worker, fill_room, ahead);
+}
+
+/* The text that was read ahead, if there is any. */
+static int finish_ahead(struct ahead *ahead, struct room **room)
+{
+	*room = &ahead->rooms[ahead->next];
+	if (!ahead->going_on)
+		(*room)->size = 0;
+	ahead->going_on = false;
+	return worker_wait(ahead->worker);
+}
+
 /* The text that the scanner is at. */
 struct window {
 	char *text;
 	size_t size;
 };
 
-/* Scans as far as the scanner goes; what has been read behind that is left in the window. */
-static int scan(struct xml_read *xml, const struct text_input *input, struct window *window)
+/* Goes on to the text behind the window, and puts before it what is left of that. */
+static int next_window(struct ahead *ahead, struct window *window, bool *last)
+{
+	struct room *room;
+	int r = finish_ahead(ahead, &room);
+
+	if (r)
+		return r;
+	*last = room->size == 0;
+	memcpy(room->text - window->size, window->text, window->size);
+	window->text = room->text - window->size;
+	window->size += room->size;
+	ahead->next = 1 - ahead->next;
+	if (!*last)
+		begin_ahead(ahead);
+	return PD_OK;
+}
+
+/* Scans as far as the scanner goes; what comes behind that is left in the window, and ahead. */
+static int scan(struct xml_read *xml, struct ahead *ahead, struct window *window)
 {
 	struct xml_scan scanner = {.document = &xml->document};
-	bool stopped = false, first = true;
+	bool stopped = false, last = false;
 	int r = PD_OK;
 
-	while (!stopped && window->size < XML_SCAN_LINE) {
-		size_t nr = 0, used;
+	begin_ahead(ahead);
+	while (!r && !stopped && window->size < XML_SCAN_LINE) {
+		size_t used;
 
-		r = input->read(input->context, window->text + window->size,
-				SCAN_SIZE - window->size, &nr);
-		if (!r && first)
-			r = refuse_metadata(xml, window->text, nr);
-		if (r || !nr)
+		r = next_window(ahead, window, &last);
+		if (!r && !scanner.nr_lines)
+			r = refuse_metadata(xml, window->text, window->size);
+		if (r || last)
 			break;
-		first = false;
-		window->size += nr;
 		r = xml_scan(&scanner, window->text, window->size, &used, &stopped);
-		if (r)
-			break;
+		window->text += used;
 		window->size -= used;
-		memmove(window->text, window->text + used, window->size);
 	}
 	xml->nr_scanned = scanner.nr_lines;
 	return r;
 }
 
-static int read_document(struct xml_read *xml, const struct text_input *input)
+static int read_document(struct xml_read *xml, struct ahead *ahead)
 {
-	struct window window = {malloc(SCAN_SIZE + XML_SCAN_LINE), 0};
-	int r;
+	struct window window = {ahead->rooms[1].text, 0};
+	struct room *room;
+	int r = scan(xml, ahead, &window);
+	/* Whatever came of the scan: nothing is to be going on any longer. */
+	int behind = finish_ahead(ahead, &room);
 
-	if (!window.text)
-		return PD_ERR_NO_MEMORY;
-	memset(window.text, 0, SCAN_SIZE + XML_SCAN_LINE);
-	r = scan(xml, input, &window);
 	if (!r)
-		r = parse(xml, input, window.text, window.size);
-	free(window.text);
-	return r;
+		r = open_parser(xml);
+	if (!r)
+		r = open_elements(xml);
+	if (!r)
+		r = feed(xml, window.text, window.size);
+	if (!r)
+		r = behind ? behind : feed(xml, room->text, room->size);
+	return r ? r : parse_rest(xml, ahead->input);
+}
+
+static int open_ahead(struct ahead *ahead, const struct text_input *input)
+{
+	*ahead = (struct ahead){.input = input, .worker = worker_open()};
+	for (unsigned i = 0; i < 2; i++) {
+		char *memory = calloc(1, XML_SCAN_LINE + SCAN_SIZE + XML_SCAN_LINE);
+
+		if (memory)
+			ahead->rooms[i].text = memory + XML_SCAN_LINE;
+	}
+	return ahead->worker && ahead->rooms[0].text && ahead->rooms[1].text ? PD_OK
+									     : PD_ERR_NO_MEMORY;
+}
+
+static void close_ahead(struct ahead *ahead)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (ahead->rooms[i].text)
+			free(ahead->rooms[i].text - XML_SCAN_LINE);
+	worker_close(ahead->worker);
 }
 
 int xml_read(const struct text_input *input, struct sink *sink, const struct report *report)
 {
 	struct xml_read *xml = calloc(1, sizeof(*xml));
+	struct ahead ahead;
 	int r;
 
 	if (!xml)
 		return PD_ERR_NO_MEMORY;
 	xml->report = report;
 	document_init(&xml->document, sink);
-	r = read_document(xml, input);
+	r = open_ahead(&ahead, input);
+	if (!r)
+		r = read_document(xml, &ahead);
+	close_ahead(&ahead);
 	if (xml->parser)
 		XML_ParserFree(xml->parser);
 	free(xml);
