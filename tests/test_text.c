@@ -83,10 +83,11 @@ static int sink_text(void *context, const char *text, size_t size)
 	return PD_OK;
 }
 
-Test(text, nothing_is_lost_between_buffers)
+/* slow: where there are processors enough, by way of another thread. */
+static void write_numbers(bool slow)
 {
 	struct sunk sunk = {0}, expected = {0};
-	struct text_output output = {sink_text, &sunk};
+	struct text_output output = {sink_text, &sunk, slow};
 	char line[32];
 	struct text text;
 
@@ -102,18 +103,31 @@ Test(text, nothing_is_lost_between_buffers)
 	text_destroy(&text);
 }
 
-Test(text, an_error_stays)
+Test(text, nothing_is_lost_between_buffers)
+{
+	write_numbers(false);
+	write_numbers(true);
+}
+
+static void write_with_error(bool slow)
 {
 	struct sunk sunk = {.error = PD_ERR_CLOSED};
-	struct text_output output = {sink_text, &sunk};
+	struct text_output output = {sink_text, &sunk, slow};
 	struct text text;
 
 	cr_assert_eq(text_init(&text, &output), PD_OK);
-	for (unsigned i = 0; i < 2 * TEXT_BUFFER_SIZE; i += 8)
+	/* So much that what was passed on first has arrived, or rather not. */
+	for (unsigned i = 0; i < 4 * TEXT_BUFFER_SIZE; i += 8)
 		text_filled(&text, PUT_LITERAL(text_room(&text, 8), "8 bytes\n"));
 	cr_expect_eq(text_error(&text), PD_ERR_CLOSED);
 	sunk.error = PD_OK;
 	cr_expect_eq(text_flush(&text), PD_ERR_CLOSED);
 	cr_expect_eq(sunk.size, 0);
 	text_destroy(&text);
+}
+
+Test(text, an_error_stays)
+{
+	write_with_error(false);
+	write_with_error(true);
 }
