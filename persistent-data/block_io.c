@@ -22,16 +22,15 @@ int block_io_read(struct block_io *io, uint64_t first, uint32_t count, void *buf
 
 void block_io_begin(struct block_io *io, struct block_read *read)
 {
-	read->state = BLOCK_READ_LATER;
-	if (io->ops->begin && within(io, read->first, read->count))
-		io->ops->begin(io, read);
+	read->begun =
+		io->ops->begin && within(io, read->first, read->count) && io->ops->begin(io, read);
 }
 
 int block_io_finish(struct block_io *io, struct block_read *read)
 {
-	if (read->state == BLOCK_READ_LATER)
-		return block_io_read(io, read->first, read->count, read->buffer);
-	return io->ops->finish(io, read);
+	if (read->begun)
+		return io->ops->finish(io, read);
+	return block_io_read(io, read->first, read->count, read->buffer);
 }
 
 int block_io_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer)

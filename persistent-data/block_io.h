@@ -28,8 +28,9 @@ struct block_read {
 	uint32_t count;
 	void *buffer;
 	/* The device's own: */
+	bool begun;
 	struct block_read *next;
-	enum { BLOCK_READ_LATER, BLOCK_READ_QUEUED, BLOCK_READ_GOING_ON, BLOCK_READ_DONE } state;
+	enum { BLOCK_READ_QUEUED, BLOCK_READ_GOING_ON, BLOCK_READ_DONE } state;
 	int result, error; /* the latter in terms of errno */
 };
 
@@ -39,8 +40,8 @@ struct block_io_ops {
 	int (*write)(struct block_io *io, uint64_t first, uint32_t count, const void *buffer);
 	int (*flush)(struct block_io *io);
 	void (*close)(struct block_io *io);
-	/* NULL, both, if the device cannot read ahead: block_io_finish() reads then. */
-	void (*begin)(struct block_io *io, struct block_read *read);
+	/* NULL, both, if the device cannot read ahead. false: block_io_finish() is to read it all. */
+	bool (*begin)(struct block_io *io, struct block_read *read);
 	int (*finish)(struct block_io *io, struct block_read *read);
 };
 

@@ -22,9 +22,9 @@
 struct file_io {
 	struct block_io io;
 	int fd;
-	uint32_t
-		worth_handing_over; /* blocks: to read fewer takes less than to tell another thread */
-	pthread_mutex_t lock;	    /* of all that follows, and of the state of reads */
+	/* Blocks: to read fewer oneself takes less than to tell another thread. */
+	uint32_t worth_handing_over;
+	pthread_mutex_t lock; /* of all that follows, and of the state of reads */
 	pthread_cond_t queued, done;
 	struct block_read *queue;
 	struct block_read **queue_end; /* where the next one goes */
@@ -142,12 +142,12 @@ static void start_helper(struct file_io *file)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void file_begin(struct block_io *io, struct block_read *read)
+static bool file_begin(struct block_io *io, struct block_read *read)
 {
 	struct file_io *file = (struct file_io *)io;
 
 	if (!io->nr_ahead || read->count < file->worth_handing_over)
-		return;
+		return false;
 	pthread_mutex_lock(&file->lock);
 	*file->queue_end = read;
 	file->queue_end = &read->next;
@@ -160,6 +160,7 @@ static void file_begin(struct block_io *io, struct block_read *read)
 		start_helper(file);
 	pthread_cond_signal(&file->queued);
 	pthread_mutex_unlock(&file->lock);
+	return true;
 }
 
 static int file_finish(struct block_io *io, struct block_read *read)

@@ -69,9 +69,10 @@ static int progress_read(struct block_io *io, uint64_t first, uint32_t count, vo
 	return block_io_read(counted->below, first, count, buffer);
 }
 
-static void progress_begin(struct block_io *io, struct block_read *read)
+static bool progress_begin(struct block_io *io, struct block_read *read)
 {
 	block_io_begin(((struct progress_io *)io)->below, read);
+	return read->begun;
 }
 
 static int progress_finish(struct block_io *io, struct block_read *read)
