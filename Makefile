@@ -193,7 +193,7 @@ build/tests/%: build/obj/tests/damage/%.o build/obj/tests/support/naive.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 build/bench/generate: build/obj/tests/bench/scatter.o
-build/bench/bench: build/obj/tests/bench/run.o build/obj/tests/bench/table.o
+build/bench/bench: $(patsubst %,build/obj/tests/bench/%.o,device run table)
 build/bench/%: build/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,link $@)

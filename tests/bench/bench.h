@@ -24,8 +24,9 @@ struct bench_case {
 	/* ... or at least so many GB/s of text, and this is the file it is in, if it is not printed. */
 	double gigabytes;
 	const char *text;
-	bool no_peer; /* it has no such option */
-	bool logical; /* may take more memory */
+	bool no_peer;	    /* it has no such option */
+	bool logical;	    /* may take more memory */
+	const char *device; /* this input as a block device, & in `ours`; fio is the floor */
 };
 
 struct bench_settings {
@@ -45,6 +46,7 @@ struct bench_row {
 	double gigabytes;		 /* of text in a second */
 	uint64_t peak_rss, peak_rss_max; /* bytes */
 	bool failed, missed;
+	bool skipped; /* what it takes is not there */
 };
 
 void bench_print_head(const struct bench_settings *settings, FILE *json);
