@@ -42,35 +42,33 @@ void btree_build_destroy(struct btree_build *build)
 	build->nr_levels = 0;
 }
 
-/* Writes a level's node as it is, and empties it for the next. */
-static int write_node(struct btree_build *build, unsigned i, uint64_t *block)
+static int write_node(struct btree_build *build, unsigned i, const uint8_t *from,
+		      unsigned nr_entries, uint64_t *block)
 {
-	struct btree_build_level *level = build->levels[i];
 	unsigned value_size = level_value_size(build, i);
 	uint8_t *node;
 	int r = block_writer_open(build->writer, &node);
 
 	if (r)
 		return r;
-	memcpy(node, level->node, METADATA_BLOCK_SIZE);
+	memcpy(node, from, METADATA_BLOCK_SIZE);
 	put_le32(node + NODE_FLAGS, i ? NODE_INTERNAL : NODE_LEAF);
-	put_le32(node + NODE_NR_ENTRIES, level->nr_entries);
+	put_le32(node + NODE_NR_ENTRIES, nr_entries);
 	put_le32(node + NODE_MAX_ENTRIES, btree_max_entries(value_size));
 	put_le32(node + NODE_VALUE_SIZE, value_size);
 	*block = block_writer_finish(build->writer, BLOCK_BTREE_NODE);
-	memset(level, 0, sizeof(*level));
 	return PD_OK;
 }
 
 static int add_entry(struct btree_build *build, unsigned i, uint64_t key, const void *value);
 
-/* Writes a level's node and enters it into the level above. */
-static int push_up(struct btree_build *build, unsigned i)
+/* Writes a node of a level and enters it into the level above. */
+static int push_up(struct btree_build *build, unsigned i, const uint8_t *node, unsigned nr_entries)
 {
-	uint64_t key = get_le64(build->levels[i]->node + NODE_KEYS);
+	uint64_t key = get_le64(node + NODE_KEYS);
 	uint64_t block;
 	uint8_t pointer[POINTER_SIZE];
-	int r = write_node(build, i, &block);
+	int r = write_node(build, i, node, nr_entries, &block);
 
 	if (!r && i + 1 == build->nr_levels)
 		r = add_level(build);
@@ -78,6 +76,19 @@ static int push_up(struct btree_build *build, unsigned i)
 		return r;
 	put_le64(pointer, block);
 	return add_entry(build, i + 1, key, pointer);
+}
+
+/* The node at hand is full: it is kept until it is known whether the next one needs some of it. */
+static int put_aside(struct btree_build *build, unsigned i)
+{
+	struct btree_build_level *level = build->levels[i];
+	int r = level->has_full ? push_up(build, i, level->full, level->nr_entries) : PD_OK;
+
+	memcpy(level->full, level->node, METADATA_BLOCK_SIZE);
+	memset(level->node, 0, METADATA_BLOCK_SIZE);
+	level->has_full = true;
+	level->nr_entries = 0;
+	return r;
 }
 
 static int add_entry(struct btree_build *build, unsigned i, uint64_t key, const void *value)
@@ -88,7 +99,7 @@ static int add_entry(struct btree_build *build, unsigned i, uint64_t key, const 
 	uint8_t *values = level->node + NODE_KEYS + (size_t)max_entries * 8;
 
 	if (level->nr_entries == max_entries) {
-		int r = push_up(build, i);
+		int r = put_aside(build, i);
 
 		if (r)
 			return r;
@@ -99,6 +110,46 @@ static int add_entry(struct btree_build *build, unsigned i, uint64_t key, const 
 	return PD_OK;
 }
 
+/* Moves the last n entries from one array to the beginning of another that has room for them. */
+static void move_entries(uint8_t *to, unsigned nr_to, uint8_t *from, unsigned nr_from, unsigned n,
+			 size_t size)
+{
+	memmove(to + n * size, to, nr_to * size);
+	memcpy(to, from + (nr_from - n) * size, n * size);
+	memset(from + (nr_from - n) * size, 0, n * size);
+}
+
+/* A thin last node takes over entries of the full one before it. Returns how many stay there. */
+static unsigned share(struct btree_build *build, unsigned i)
+{
+	struct btree_build_level *level = build->levels[i];
+	unsigned value_size = level_value_size(build, i);
+	unsigned max_entries = btree_max_entries(value_size);
+	size_t values = NODE_KEYS + (size_t)max_entries * 8;
+	unsigned n;
+
+	if (level->nr_entries >= max_entries / 3)
+		return max_entries;
+	n = (max_entries - level->nr_entries) / 2;
+	move_entries(level->node + NODE_KEYS, level->nr_entries, level->full + NODE_KEYS,
+		     max_entries, n, 8);
+	move_entries(level->node + values, level->nr_entries, level->full + values, max_entries, n,
+		     value_size);
+	level->nr_entries += n;
+	return max_entries - n;
+}
+
+/* Writes what is left of a level that is not the root's. */
+static int finish_level(struct btree_build *build, unsigned i)
+{
+	struct btree_build_level *level = build->levels[i];
+	int r = PD_OK;
+
+	if (level->has_full)
+		r = push_up(build, i, level->full, share(build, i));
+	return r ? r : push_up(build, i, level->node, level->nr_entries);
+}
+
 int btree_build_add(struct btree_build *build, uint64_t key, const void *value)
 {
 	return add_entry(build, 0, key, value);
@@ -106,11 +157,17 @@ int btree_build_add(struct btree_build *build, uint64_t key, const void *value)
 
 int btree_build_finish(struct btree_build *build, uint64_t *root)
 {
+	struct btree_build_level *top;
+	unsigned i = 0;
 	int r = PD_OK;
 
-	for (unsigned i = 0; !r && i + 1 < build->nr_levels; i++)
-		r = push_up(build, i);
-	return r ? r : write_node(build, build->nr_levels - 1, root);
+	/* A level that has more nodes than one needs a level above it, which may come only now. */
+	for (; !r && (i + 1 < build->nr_levels || build->levels[i]->has_full); i++)
+		r = finish_level(build, i);
+	if (r)
+		return r;
+	top = build->levels[i];
+	return write_node(build, i, top->node, top->nr_entries, root);
 }
 
 uint64_t btree_build_nr_nodes(uint64_t nr_entries, unsigned value_size)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Builds a btree in bulk from entries that come in ascending order of key. Every node but the last
- * of its level is full. Memory: one node for each level.
+ * of its level is full; where the last one would be less than a third full, the last two share their
+ * entries evenly: the kernel keeps nodes as full as that, and thin-provisioning-tools 0.9.0 refuses
+ * others. Memory: two nodes for each level.
  */
 #ifndef PERSISTENT_DATA_BTREE_BUILD_H
 #define PERSISTENT_DATA_BTREE_BUILD_H
@@ -12,6 +14,8 @@
 struct btree_build_level {
 	unsigned nr_entries;
 	uint8_t node[METADATA_BLOCK_SIZE]; /* laid out already, but for its header */
+	bool has_full;			   /* there is a node before that, which is full */
+	uint8_t full[METADATA_BLOCK_SIZE];
 };
 
 struct btree_build {

@@ -40,6 +40,7 @@ struct met {
 	uint64_t nr; /* entries */
 	uint64_t last;
 	unsigned nr_leaves, stop_after;
+	unsigned fewest; /* entries of a leaf */
 	unsigned nr_lost;
 	struct damage lost[MAX_LOST];
 };
@@ -54,6 +55,8 @@ static int met_leaf(void *context, const struct btree_leaf *leaf)
 		met->last = leaf->keys[i];
 		met->nr++;
 	}
+	if (leaf->nr_entries < met->fewest || !met->nr_leaves)
+		met->fewest = leaf->nr_entries;
 	return ++met->nr_leaves == met->stop_after ? STOP : PD_OK;
 }
 
@@ -93,6 +96,31 @@ Test(btree, entries_of_a_node)
 	cr_expect_eq(btree_max_entries(8), 252);
 	cr_expect_eq(btree_max_entries(12), 201);
 	cr_expect_eq(btree_max_entries(4), 336);
+}
+
+/* Where there are several nodes, none is less than a third full. */
+Test(btree, no_node_is_thin)
+{
+	static const unsigned value_sizes[] = {4, 8, 12};
+
+	for (size_t i = 0; i < 3; i++) {
+		unsigned max_entries = btree_max_entries(value_sizes[i]);
+
+		for (uint64_t nr = max_entries + 1; nr < 3 * max_entries; nr += 7) {
+			struct met met = {.value_size = value_sizes[i]};
+			struct device device;
+
+			device_open(&device, 10);
+			cr_assert_eq(
+				walk(&device, build(&device, value_sizes[i], nr), UINT64_MAX, &met),
+				PD_OK);
+			cr_assert(met.nr == nr && !met.nr_lost);
+			cr_assert_eq(met.nr_leaves, (nr + max_entries - 1) / max_entries);
+			cr_assert_geq(met.fewest, max_entries / 3, "%u entries of %u", met.fewest,
+				      (unsigned)nr);
+			device_close(&device);
+		}
+	}
 }
 
 Test(btree, what_is_built_is_walked)
