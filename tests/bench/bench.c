@@ -184,23 +184,77 @@ static void measure(const struct bench_settings *settings, struct bench_row *row
 	unlink(file);
 }
 
-/* The inputs: metadata, XML of it, and files for metadata to be written into. */
-static bool make_inputs(const struct bench_settings *settings)
+/*
+ * The inputs: metadata, XML of it, and files for metadata to be written into. How they are made is told
+ * to a shell that has $generate, $bin and $n; what they are made from comes before them.
+ */
+static const struct input {
+	const char *name, *from, *how;
+} inputs[] = {
+	{"xml", "r0", "$bin/era_dump r0 > xml"},
+	{"xml8", "u8", "$bin/era_dump --compact u8 > xml8"},
+	{"other", "r0",
+	 "$bin/era_dump r0 | sed \"s/^ *//; s/=\\\"\\([0-9]*\\)\\\"/='\\1'/g\" > other"},
+	{"out", "r0", "truncate -r r0 out"},
+	{"out8", "u8", "truncate -r u8 out8"},
+	{"r0", NULL, "$generate r0 $n 0 random"},
+	{"r8", NULL, "$generate r8 $n 8 random"},
+	{"r64", NULL, "$generate r64 $n 64 random"},
+	{"s64", NULL, "$generate s64 $n 64 random scattered"},
+	{"u8", NULL, "$generate u8 $n 8 runs"},
+	{"u64", NULL, "$generate u64 $n 64 runs"},
+	{"small", NULL, "$generate small 100000 0 random"},
+};
+
+#define NR_INPUTS (sizeof(inputs) / sizeof(inputs[0]))
+
+/* Whether a command line has this input for an operand. */
+static bool line_takes(const char *line, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (; line && (line = strstr(line, "@/")); line++)
+		if (!strncmp(line + 2, name, length) && strchr(" ", line[2 + length]))
+			return true;
+	return false;
+}
+
+static bool is_needed(const char *part, const char *name)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct bench_case *what = &cases[i];
+
+		if ((!part || strstr(what->name, part)) &&
+		    (line_takes(what->ours, name) || line_takes(what->floor, name) ||
+		     (what->text && !strcmp(what->text, name)) ||
+		     (what->device && !strcmp(what->device, name))))
+			return true;
+	}
+	for (size_t i = 0; i < NR_INPUTS; i++)
+		if (inputs[i].from && !strcmp(inputs[i].from, name) &&
+		    is_needed(part, inputs[i].name))
+			return true;
+	return false;
+}
+
+static bool make_input(const struct bench_settings *settings, const struct input *input)
 {
 	char script[8 * LINE_MAX_LENGTH];
 
 	snprintf(script, sizeof(script),
-		 "set -e; cd '%s'; bin='%s'; generate='%s/generate'; n=%llu\n"
-		 "for w in 0 8 64; do $generate r$w $n $w random; done\n"
-		 "$generate s64 $n 64 random scattered\n"
-		 "$generate u8 $n 8 runs; $generate u64 $n 64 runs\n"
-		 "$generate small 100000 0 random\n"
-		 "$bin/era_dump r0 > xml; $bin/era_dump --compact u8 > xml8\n"
-		 "sed 's/^ *//; s/=\"\\([0-9]*\\)\"/=\\x27\\1\\x27/g' xml > other\n"
-		 "truncate -r r0 out; truncate -r u8 out8\n",
+		 "set -e; cd '%s'; bin='%s'; generate='%s/generate'; n=%llu; %s",
 		 settings->directory, settings->bin, settings->tools,
-		 (unsigned long long)settings->nr_blocks);
+		 (unsigned long long)settings->nr_blocks, input->how);
 	return system(script) == 0;
+}
+
+/* From the last one on, since these are made from no other. */
+static bool make_inputs(const struct bench_settings *settings, const char *part)
+{
+	for (size_t i = NR_INPUTS; i-- > 0;)
+		if (is_needed(part, inputs[i].name) && !make_input(settings, &inputs[i]))
+			return false;
+	return true;
 }
 
 static bool run_cases(const struct bench_settings *settings, const char *part, FILE *json)
@@ -268,7 +322,7 @@ int main(int argc, char **argv)
 	settings.peer = peer && *peer ? absolute(peer) : NULL;
 	json = fopen(json_path, "w");
 	if (!settings.directory || !settings.bin || !settings.tools || !json ||
-	    !make_inputs(&settings))
+	    !make_inputs(&settings, argv[optind]))
 		return EXIT_FAILURE;
 	good = run_cases(&settings, argv[optind], json);
 	return fclose(json) || !good ? EXIT_FAILURE : EXIT_SUCCESS;
