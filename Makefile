@@ -225,6 +225,9 @@ check-kernel:
 	@$(REMAKE) all build/tests/kernel/play
 	@tests/kernel/check $(KERNEL_SCENARIOS) || [ $$? = 77 ]
 	@tests/kernel/check-map || [ $$? = 77 ]
+	@tests/kernel/check-cache || [ $$? = 77 ]
+	@tests/kernel/check-guides || [ $$? = 77 ]
+	@tests/kernel/check-size || [ $$? = 77 ]
 
 bench-map:
 	@tests/need build test bench

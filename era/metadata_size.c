@@ -9,6 +9,7 @@
 #include "persistent-data/space_map.h"
 
 #define POINTER_SIZE 8
+#define RESERVE 32 /* 24 blocks, and what a commit writes of a small space map */
 
 /* Of a btree that was edited: its nodes are a third full at least, but for the root. */
 static uint64_t loose_nodes(uint64_t nr_entries, unsigned value_size)
@@ -31,10 +32,10 @@ static uint64_t loose_array(uint64_t nr_entries, unsigned value_size)
 	return nr_blocks + loose_nodes(nr_blocks, POINTER_SIZE);
 }
 
-/* The bitmaps with a copy of each; index and counts likewise, of which one node is always enough. */
+/* The bitmaps with a copy of each, and room for one more; index and counts likewise, of which one node is always enough. */
 static uint64_t space_map_size(uint64_t nr_blocks)
 {
-	return 2 * (space_map_nr_bitmaps(nr_blocks) + 2);
+	return 3 * space_map_nr_bitmaps(nr_blocks) + 4;
 }
 
 /* As write.c does it, with the current writeset as one more. */
@@ -60,13 +61,14 @@ void metadata_size(const struct metadata_need *need, struct metadata_size *size)
 		.loose_nodes = held - tight_trees(need),
 		.snapshot = need->snapshot ? held : 0,
 		.copy_on_write = era_array + tree + 2 * writeset,
+		.reserve = RESERVE,
 	};
 	/* A larger device needs more bitmaps, which need a larger device: this soon ends. */
 	do {
 		before = size->total;
 		size->space_map = space_map_size(before);
 		size->total = size->trees + size->loose_nodes + size->snapshot +
-			      size->copy_on_write + size->space_map;
+			      size->copy_on_write + size->space_map + size->reserve;
 	} while (size->total > before);
 }
 

@@ -29,7 +29,8 @@ struct metadata_size {
 	uint64_t snapshot;	/* trees that are held for it alone */
 	uint64_t copy_on_write; /* of the worst transaction */
 	uint64_t space_map;	/* of a device of that size, copies of all its blocks included */
-	uint64_t total;		/* the sum; beyond METADATA_MAX_BLOCKS the target cannot use it */
+	uint64_t reserve; /* that era_map keeps back, so that it can always digest (era/live.c) */
+	uint64_t total;	  /* the sum; beyond METADATA_MAX_BLOCKS the target cannot use it */
 };
 
 /* Of any need: no sum runs over. */

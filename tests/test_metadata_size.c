@@ -86,7 +86,7 @@ Test(metadata_size, the_largest_need_does_not_run_over)
 	metadata_size(&need, &size);
 	cr_expect(size.total > (UINT64_C(1) << 48) && size.total < (UINT64_C(1) << 52));
 	cr_expect_eq(size.total, size.trees + size.loose_nodes + size.snapshot +
-					 size.copy_on_write + size.space_map);
+					 size.copy_on_write + size.space_map + size.reserve);
 }
 
 Test(metadata_size, blocks_become_larger_with_the_device)

@@ -111,6 +111,7 @@ static void print_parts(const struct options *options, const struct metadata_siz
 		print_part("held metadata snapshot", size->snapshot);
 	print_part("copies in the worst transaction", size->copy_on_write);
 	print_part("space map and its copies", size->space_map);
+	print_part("reserve", size->reserve);
 }
 
 static void print_size(const struct options *options, const struct metadata_size *size)
