@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # How fast a device is served while its writes are recorded: against plain `nbdkit file` on the same
-# origin, in alternation, so that the ratio holds on a noisy machine.
+# origin, with as many threads, in alternation, so that the ratio holds on a noisy machine.
 #
 #   map.sh            prints a table
 #
@@ -47,7 +47,7 @@ await()	# SOCKET
 
 serve_plain()
 {
-	nbdkit --foreground --unix "$work/plain" file "$work/origin" &
+	nbdkit --foreground --threads 64 --unix "$work/plain" file "$work/origin" &
 	plain=$!
 	await "$work/plain"
 }
