@@ -7,16 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRETCH 1024 /* data blocks: 4 KiB of eras */
+#define STRETCH 1024 /* data blocks */
 #define STRETCH_WORDS (STRETCH / 64)
+
+#define GROUP_MAX UINT8_MAX
+
+/*
+ * What writesets say of a stretch. They are taken in groups, within which a number of one byte does
+ * for an era: as many more of them stay in the cache. When a group is full its eras are written out.
+ */
+struct stretch {
+	uint8_t recent
+		[STRETCH]; /* number in the group of the latest writeset with the block; 0: none */
+	uint32_t *eras;	   /* by earlier groups; NULL: none has a bit here */
+};
 
 struct logical {
 	struct sink sink;
 	struct sink *next;
 	uint32_t nr_blocks;
-	uint32_t era; /* of the writeset at hand */
-	uint32_t **
-		eras; /* of each stretch the latest eras in writesets; NULL: none has a bit there */
+	unsigned nr_in_group;	       /* writesets, the one at hand included; its number */
+	uint32_t group[GROUP_MAX + 1]; /* their eras, by their numbers */
+	struct stretch **stretches;    /* NULL: no writeset has a bit there */
 	uint32_t merged[STRETCH];
 };
 
@@ -30,27 +42,54 @@ static int logical_begin(struct sink *sink, const struct stream_info *info)
 	struct logical *logical = (struct logical *)sink;
 
 	logical->nr_blocks = info->nr_blocks;
-	logical->eras = calloc(nr_stretches(logical), sizeof(*logical->eras));
-	if (!logical->eras)
+	logical->stretches = calloc(nr_stretches(logical), sizeof(*logical->stretches));
+	if (!logical->stretches)
 		return PD_ERR_NO_MEMORY;
 	return logical->next->ops->begin(logical->next, info);
+}
+
+static int write_out(struct stretch *stretch, const uint32_t *group)
+{
+	if (!stretch->eras)
+		stretch->eras = calloc(STRETCH, sizeof(*stretch->eras));
+	if (!stretch->eras)
+		return PD_ERR_NO_MEMORY;
+	for (unsigned i = 0; i < STRETCH; i++)
+		if (stretch->recent[i])
+			stretch->eras[i] = group[stretch->recent[i]];
+	memset(stretch->recent, 0, sizeof(stretch->recent));
+	return PD_OK;
+}
+
+static int write_out_group(struct logical *logical)
+{
+	int r = PD_OK;
+
+	for (uint32_t i = 0; !r && i < nr_stretches(logical); i++)
+		if (logical->stretches[i])
+			r = write_out(logical->stretches[i], logical->group);
+	logical->nr_in_group = 0;
+	return r;
 }
 
 static int logical_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
 {
 	struct logical *logical = (struct logical *)sink;
+	int r = PD_OK;
 
 	(void)nr_bits;
-	logical->era = era;
-	return PD_OK;
+	if (logical->nr_in_group == GROUP_MAX)
+		r = write_out_group(logical);
+	logical->group[++logical->nr_in_group] = era;
+	return r;
 }
 
-static uint32_t *stretch_of(struct logical *logical, uint32_t block)
+static struct stretch *stretch_of(struct logical *logical, uint32_t block)
 {
-	uint32_t **stretch = &logical->eras[block / STRETCH];
+	struct stretch **stretch = &logical->stretches[block / STRETCH];
 
 	if (!*stretch)
-		*stretch = calloc(STRETCH, sizeof(**stretch));
+		*stretch = calloc(1, sizeof(**stretch));
 	return *stretch;
 }
 
@@ -64,34 +103,35 @@ static inline uint32_t lowest_bit(uint64_t word)
  * good as random, and branches on that are dear: of few bits the first two are taken without one,
  * the second being the first once more where there is none.
  */
-static void fold_word(uint32_t *eras, uint32_t era, uint64_t word)
+static void fold_word(uint8_t *recent, uint8_t number, uint64_t word)
 {
 	uint64_t rest = word & (word - 1);
 
-	eras[lowest_bit(word)] = era;
-	eras[lowest_bit(rest ? rest : word)] = era;
+	recent[lowest_bit(word)] = number;
+	recent[lowest_bit(rest ? rest : word)] = number;
 	for (rest &= rest - 1; rest; rest &= rest - 1)
-		eras[lowest_bit(rest)] = era;
+		recent[lowest_bit(rest)] = number;
 }
 
 /* Words of one stretch, or part of it. */
 static int fold_words(struct logical *logical, uint32_t first_block, const uint64_t *words,
 		      unsigned n)
 {
+	struct stretch *stretch;
 	uint64_t any = 0;
-	uint32_t *eras;
+	uint8_t *recent;
 
 	for (unsigned i = 0; i < n; i++)
 		any |= words[i];
 	if (!any)
 		return PD_OK;
-	eras = stretch_of(logical, first_block);
-	if (!eras)
+	stretch = stretch_of(logical, first_block);
+	if (!stretch)
 		return PD_ERR_NO_MEMORY;
-	eras += first_block % STRETCH;
+	recent = stretch->recent + first_block % STRETCH;
 	for (unsigned i = 0; i < n; i++)
 		if (words[i])
-			fold_word(eras + i * 64, logical->era, words[i]);
+			fold_word(recent + (size_t)i * 64, (uint8_t)logical->nr_in_group, words[i]);
 	return PD_OK;
 }
 
@@ -125,17 +165,24 @@ static int logical_writeset_end(struct sink *sink)
 	return PD_OK;
 }
 
-/* Eras of one stretch, or part of it. */
+/* Eras of one stretch, or part of it. Those of later groups, and within a group, are greater. */
 static int merge(struct logical *logical, uint32_t first_block, const uint32_t *eras, unsigned n)
 {
-	const uint32_t *later = logical->eras[first_block / STRETCH];
+	const struct stretch *stretch = logical->stretches[first_block / STRETCH];
+	unsigned first = first_block % STRETCH;
+	uint32_t *merged = logical->merged;
 
-	if (!later)
+	if (!stretch)
 		return logical->next->ops->eras(logical->next, first_block, eras, n);
-	later += first_block % STRETCH;
-	for (unsigned i = 0; i < n; i++)
-		logical->merged[i] = later[i] > eras[i] ? later[i] : eras[i];
-	return logical->next->ops->eras(logical->next, first_block, logical->merged, n);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t era = logical->group[stretch->recent[first + i]];
+
+		merged[i] = era > eras[i] ? era : eras[i];
+	}
+	for (unsigned i = 0; stretch->eras && i < n; i++)
+		if (stretch->eras[first + i] > merged[i])
+			merged[i] = stretch->eras[first + i];
+	return logical->next->ops->eras(logical->next, first_block, merged, n);
 }
 
 static int logical_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
@@ -185,8 +232,11 @@ void logical_close(struct sink *sink)
 
 	if (!logical)
 		return;
-	for (uint32_t i = 0; logical->eras && i < nr_stretches(logical); i++)
-		free(logical->eras[i]);
-	free(logical->eras);
+	for (uint32_t i = 0; logical->stretches && i < nr_stretches(logical); i++) {
+		if (logical->stretches[i])
+			free(logical->stretches[i]->eras);
+		free(logical->stretches[i]);
+	}
+	free(logical->stretches);
 	free(logical);
 }

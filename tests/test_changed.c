@@ -15,7 +15,8 @@
 #include <string.h>
 
 #define MAX_BLOCKS 5000
-#define MAX_WRITESETS 4
+#define FEW_WRITESETS 4
+#define MAX_WRITESETS 600
 #define ROUNDS 300
 
 /* What a source says. */
@@ -47,13 +48,13 @@ static void make_writeset(struct said *said, unsigned *seed, unsigned i)
 		said->writesets[i].words[bit / 64] |= UINT64_C(1) << bit % 64;
 }
 
-static void make(struct said *said, unsigned *seed)
+static void make(struct said *said, unsigned *seed, unsigned most_writesets)
 {
 	static const uint32_t sizes[] = {0, 1, 63, 64, 65, 1023, 1024, 1025, MAX_BLOCKS};
 
 	said->info = (struct stream_info){.data_block_size = 8, .current_era = 60};
 	said->info.nr_blocks = below(seed, 2) ? sizes[below(seed, 9)] : below(seed, MAX_BLOCKS);
-	said->nr_writesets = below(seed, MAX_WRITESETS + 1);
+	said->nr_writesets = below(seed, most_writesets + 1);
 	for (unsigned i = 0; i < said->nr_writesets; i++)
 		make_writeset(said, seed, i);
 	for (uint32_t i = 0; i < said->info.nr_blocks; i++)
@@ -124,7 +125,7 @@ Test(changed, against_a_plain_loop)
 		struct changed changed;
 		unsigned seed = i;
 
-		make(&said, &seed);
+		make(&said, &seed, FEW_WRITESETS);
 		changed_init(&changed, eras[i % 10]);
 		cr_assert_eq(play(&said, &changed.sink, &seed), PD_OK);
 		expect_set(&said, &changed);
@@ -150,28 +151,49 @@ Test(changed, eras_at_the_upper_end)
 	}
 }
 
+static void expect_logical(struct said *said, unsigned *seed)
+{
+	struct stream_log log;
+	struct sink *sink;
+
+	stream_log_init(&log);
+	cr_assert_eq(logical_open(&log.sink, &sink), PD_OK);
+	cr_assert_eq(play(said, sink, seed), PD_OK);
+	cr_expect(log.ended && !log.nr_writesets);
+	cr_expect(!memcmp(&log.info, &said->info, sizeof(said->info)));
+	for (uint32_t block = 0; block < said->info.nr_blocks; block++)
+		cr_assert_eq(log.eras[block], true_era(said, block), "block %u", block);
+	logical_close(sink);
+	stream_log_free(&log);
+}
+
 Test(logical, against_a_plain_loop)
 {
 	static struct said said;
 
 	for (unsigned i = 1; i <= ROUNDS; i++) {
-		struct stream_log log;
-		struct sink *sink;
 		unsigned seed = i;
 
-		make(&said, &seed);
-		stream_log_init(&log);
-		cr_assert_eq(logical_open(&log.sink, &sink), PD_OK);
-		cr_assert_eq(play(&said, sink, &seed), PD_OK);
-		cr_expect(log.ended && !log.nr_writesets);
-		cr_expect(!memcmp(&log.info, &said.info, sizeof(said.info)));
-		for (uint32_t block = 0; block < said.info.nr_blocks; block++)
-			cr_assert_eq(log.eras[block], true_era(&said, block), "seed %u, block %u",
-				     i, block);
-		logical_close(sink);
-		stream_log_free(&log);
+		make(&said, &seed, FEW_WRITESETS);
+		expect_logical(&said, &seed);
 	}
 	logical_close(NULL);
+}
+
+/* More than a byte counts. */
+Test(logical, many_writesets)
+{
+	static struct said said;
+
+	for (unsigned i = 1; i <= 20; i++) {
+		unsigned seed = i;
+
+		make(&said, &seed, MAX_WRITESETS);
+		said.nr_writesets = said.nr_writesets < 256 ? 256 : said.nr_writesets;
+		for (unsigned k = 0; k < said.nr_writesets; k++)
+			make_writeset(&said, &seed, k);
+		expect_logical(&said, &seed);
+	}
 }
 
 Test(logical, hands_errors_back)

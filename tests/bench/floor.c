@@ -45,7 +45,10 @@ static int read_file(const char *path)
 	return n < 0 ? fail(path) : !all;
 }
 
-/* Lines: each kind is a text whose number counts up in place, and something put behind it. */
+/*
+ * Lines: each kind is a text whose number counts up, and something put behind it. The last digit
+ * changes in the line that was made: the next copy of the text would have to wait if it did there.
+ */
 
 static char digits[10000][4];
 
@@ -73,7 +76,8 @@ static char *put_number(char *to, unsigned number)
 
 struct line {
 	char text[ROOM];
-	unsigned length, last; /* of the text; of its number, the last digit's place */
+	unsigned length, last; /* of the text; of its number, the last digit's place, ... */
+	char digit;	       /* ... and what that is now */
 };
 
 static void begin_line(struct line *line, const char *before, const char *number,
@@ -81,15 +85,27 @@ static void begin_line(struct line *line, const char *before, const char *number
 {
 	line->length = (unsigned)snprintf(line->text, ROOM, "%s%s%s", before, number, behind);
 	line->last = line->length - (unsigned)strlen(behind) - 1;
+	line->digit = '0';
 }
 
-static void count_up(struct line *line)
+static void carry(struct line *line)
 {
 	unsigned i = line->last;
 
-	while (line->text[i] == '9')
-		line->text[i--] = '0';
+	line->digit = line->text[i] = '0';
+	while (line->text[--i] == '9')
+		line->text[i] = '0';
 	line->text[i]++;
+}
+
+static inline char *put_line(char *to, struct line *line)
+{
+	memcpy(to, line->text, 48);
+	to[line->last] = line->digit;
+	to += line->length;
+	if (line->digit++ == '9')
+		carry(line);
+	return to;
 }
 
 static char *flush(char *p)
@@ -109,8 +125,8 @@ static char *put_eras(char *p, unsigned long n)
 	uint32_t random = 1;
 
 	begin_line(&line, "    <era block=\"", "10000000", "\" era=\"");
-	for (; n; n--, count_up(&line)) {
-		p = put(flush(p), line.text, 32) - 32 + line.length;
+	for (; n; n--) {
+		p = put_line(flush(p), &line);
 		random = random * 1664525 + 1013904223;
 		p = put(put_number(p, random >> 22), "\"/>\n", 4);
 	}
@@ -123,10 +139,10 @@ static char *put_bits(char *p, unsigned long n)
 	uint32_t random = 1;
 
 	begin_line(&line, "    <bit block=\"", "10000000", "\" value=\"");
-	for (; n; n--, count_up(&line)) {
+	for (; n; n--) {
 		unsigned marked;
 
-		p = put(flush(p), line.text, 40) - 40 + line.length;
+		p = put_line(flush(p), &line);
 		random = random * 1664525 + 1013904223;
 		marked = random >> 28 == 0;
 		p = put(p, marked ? "true\"/>\n\0" : "false\"/>\n", 9) - marked;
@@ -140,8 +156,8 @@ static char *put_runs(char *p, unsigned long n)
 	unsigned end = 1;
 
 	begin_line(&line, "  <range begin=\"", "10000000", "\" end=\"1000");
-	for (; n; n--, count_up(&line), end = (end + 4) % 10000) {
-		p = put(flush(p), line.text, 40) - 40 + line.length;
+	for (; n; n--, end = (end + 4) % 10000) {
+		p = put_line(flush(p), &line);
 		p = put(put(p, digits[end], 4), "\"/>\n", 4);
 	}
 	return p;
