@@ -150,20 +150,33 @@ Test(btree, what_is_built_is_walked)
 	}
 }
 
-/* What was in the node before does not shine through, where the next one has fewer entries. */
+/* What was in a node before does not shine through, where it has fewer entries. */
+static void expect_rest_zero(const uint8_t *node, unsigned nr_entries)
+{
+	cr_assert_eq(get_le32(node + NODE_NR_ENTRIES), nr_entries);
+	for (size_t i = nr_entries; i < 2 * 252; i++)
+		if (i < 252 || i >= 252 + nr_entries)
+			cr_assert_eq(get_le64(node + NODE_KEYS + 8 * i), 0, "word %zu", i);
+}
+
+/* The last node takes entries over from the one before it, if it had too few. */
 Test(btree, the_rest_of_a_node_is_zero)
 {
-	struct device device;
-	const uint8_t *node;
+	static const struct {
+		uint64_t nr;
+		unsigned first, second; /* entries of the two leaves */
+	} trees[] = {{253, 127, 126}, {252 + 83, 168, 167}, {252 + 84, 252, 84}, {400, 252, 148}};
 
-	device_open(&device, 10);
-	build(&device, 8, 253);
-	device_read_back(&device);
-	node = device_block(&device, 2);
-	for (size_t i = NODE_KEYS + 8; i < METADATA_BLOCK_SIZE; i++)
-		if (i < NODE_KEYS + 8 * 252 || i >= NODE_KEYS + 8 * 253)
-			cr_assert_eq(node[i], 0, "byte %zu", i);
-	device_close(&device);
+	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+		struct device device;
+
+		device_open(&device, 10);
+		build(&device, 8, trees[i].nr);
+		device_read_back(&device);
+		expect_rest_zero(device_block(&device, 1), trees[i].first);
+		expect_rest_zero(device_block(&device, 2), trees[i].second);
+		device_close(&device);
+	}
 }
 
 Test(btree, no_room)
