@@ -425,7 +425,7 @@ Test(live, told_size_is_enough)
 		begin(size.total, numbers[i]);
 		cr_expect_eq(rewrite_beside_snapshot(), PD_OK, "%u data blocks", numbers[i]);
 		end();
-		begin(size.total * 6 / 10, numbers[i]);
+		begin((size.total - size.reserve) * 6 / 10, numbers[i]);
 		cr_expect_eq(rewrite_beside_snapshot(), PD_ERR_NO_SPACE);
 		end();
 	}
