@@ -32,7 +32,10 @@ static uint64_t loose_array(uint64_t nr_entries, unsigned value_size)
 	return nr_blocks + loose_nodes(nr_blocks, POINTER_SIZE);
 }
 
-/* The bitmaps with a copy of each, and room for one more; index and counts likewise, of which one node is always enough. */
+/*
+ * The bitmaps with a copy of each, and room for one more; index and counts likewise, of which one node
+ * is always enough.
+ */
 static uint64_t space_map_size(uint64_t nr_blocks)
 {
 	return 3 * space_map_nr_bitmaps(nr_blocks) + 4;
