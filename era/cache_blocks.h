@@ -24,9 +24,10 @@ struct cache_blocks {
 
 /*
  * Reads what cache_dump printed. changed must be complete; destroy is needed in any case. What the
- * input returned, and PD_ERR_NO_MEMORY, are not reported, all else is. PD_ERR_CORRUPT: what is wrong with the document, a block mapped
- * twice and one past the end of what the era metadata track included; PD_ERR_BUSY: blocks of the
- * cache are dirty, so that what the origin has of them is not known to the metadata.
+ * input returned, and PD_ERR_NO_MEMORY, are not reported, all else is. PD_ERR_CORRUPT: what is wrong
+ * with the document, a block mapped twice and one past the end of what the era metadata track
+ * included; PD_ERR_BUSY: blocks of the cache are dirty, so that what the origin has of them is not
+ * known to the metadata.
  */
 int cache_blocks_read(struct cache_blocks *blocks, const struct changed *changed,
 		      const struct text_input *input, const struct report *report);

@@ -6,7 +6,8 @@
  * map knows: of the blocks that it counts, those that are counted once more than others refer to them
  * are what the superblock referred to. The state is consistent if that comes out even: one writeset
  * tree, one era array, one tree of reference counts, perhaps a current writeset, perhaps a metadata
- * snapshot. The kernel takes new blocks before it takes those that are free again, so many states can be left.
+ * snapshot. The kernel takes new blocks before it takes those that are free again, so many states can
+ * be left.
  *
  * Which is the latest shows in what they say, since in time it only gets more: eras in the era array
  * grow; by the same era array, the latest era that had any writes does; and by the same of these the

@@ -26,8 +26,8 @@ struct trees_visitor {
 
 /*
  * The trees of a superblock, which is the live one or, if snapshot, that of the metadata snapshot.
- * All references are counted in metadata->refs, in a pass of their own (see ref_counts.h). 0, what the visitor or the
- * sink returned, or PD_ERR_NO_MEMORY.
+ * All references are counted in metadata->refs, in a pass of their own (see ref_counts.h). 0, what the
+ * visitor or the sink returned, or PD_ERR_NO_MEMORY.
  */
 int trees_walk(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
 	       const struct trees_visitor *visitor);
