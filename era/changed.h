@@ -29,4 +29,20 @@ void changed_destroy(struct changed *changed);
  */
 bool changed_next(const struct changed *changed, uint32_t *begin, uint32_t *end);
 
+/* The same for many runs at once, which is faster where there are many. */
+#define CHANGED_RUNS_MAX 256
+
+struct changed_runs {
+	const struct changed *changed;
+	uint64_t next_word; /* to be looked at */
+	unsigned nr;	    /* runs at hand: run i is [edges[2 * i], edges[2 * i + 1]) */
+	bool open;	    /* one more run has begun, at edges[2 * nr] */
+	uint32_t edges[2 * CHANGED_RUNS_MAX];
+};
+
+void changed_runs_init(struct changed_runs *runs, const struct changed *changed);
+
+/* The next runs; false: there are none. */
+bool changed_runs_next(struct changed_runs *runs);
+
 #endif

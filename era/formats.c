@@ -11,12 +11,11 @@
  * Whether a run is a single block is as good as random, and a branch that is taken at random is dear: so
  * a range's line is written in any case, and only its beginning and its length tell a block's.
  */
-static void put_run(struct text *text, struct ascending *number, uint32_t begin, uint32_t end)
+static inline char *put_run(char *p, struct ascending *number, uint32_t begin, uint32_t end)
 {
 	static const char heads[2][16] = {"  <range begin=\"", "  <block block=\""};
 	static const char tails[2][8] = {"\" end=\"", "\"/>\n"};
 	bool single = end - begin == 1;
-	char *p = text_room(text, LINE_SIZE);
 	char *line_end;
 
 	p = put_string(p, heads[single], sizeof(heads[single]));
@@ -25,21 +24,31 @@ static void put_run(struct text *text, struct ascending *number, uint32_t begin,
 	memcpy(p, tails[single], sizeof(tails[single]));
 	p = put_ascending(p + 7, number, end);
 	p = PUT_LITERAL(p, "\"/>\n");
-	text_filled(text, single ? line_end : p);
+	return single ? line_end : p;
+}
+
+static void put_runs(struct text *text, struct ascending *number, const struct changed_runs *runs)
+{
+	char *p = text_room(text, CHANGED_RUNS_MAX * LINE_SIZE);
+
+	for (unsigned i = 0; i < runs->nr; i++)
+		p = put_run(p, number, runs->edges[2 * i], runs->edges[2 * i + 1]);
+	text_filled(text, p);
 }
 
 int format_xml(const struct changed *changed, const struct text_output *output)
 {
 	struct text text;
 	struct ascending number = {.high = 0};
-	uint32_t begin, end = 0;
+	struct changed_runs runs;
 	int r = text_init(&text, output);
 
 	if (r)
 		return r;
 	text_filled(&text, PUT_LITERAL(text_room(&text, LINE_SIZE), "<blocks>\n"));
-	while (!text_error(&text) && changed_next(changed, &begin, &end))
-		put_run(&text, &number, begin, end);
+	changed_runs_init(&runs, changed);
+	while (!text_error(&text) && changed_runs_next(&runs))
+		put_runs(&text, &number, &runs);
 	text_filled(&text, PUT_LITERAL(text_room(&text, LINE_SIZE), "</blocks>\n"));
 	r = text_flush(&text);
 	text_destroy(&text);

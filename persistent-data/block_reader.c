@@ -2,6 +2,7 @@
 /* Reads sets of blocks in large runs. */
 #include "persistent-data/block_reader.h"
 #include "persistent-data/error.h"
+#include "persistent-data/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,16 @@ static unsigned take_orders(struct block_reader *reader, struct block_batch *bat
 	return nr_sorted;
 }
 
+/* Memory for the buffer as far as it is used: of a small array that is little. */
+static void populate(struct block_batch *batch, unsigned end)
+{
+	if (end <= batch->nr_populated)
+		return;
+	memory_populate(batch->buffer + (size_t)batch->nr_populated * METADATA_BLOCK_SIZE,
+			(size_t)(end - batch->nr_populated) * METADATA_BLOCK_SIZE);
+	batch->nr_populated = end;
+}
+
 static void begin_run(struct block_reader *reader, struct block_batch *batch, unsigned begin,
 		      unsigned end)
 {
@@ -133,6 +144,7 @@ void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
 	unsigned begin = 0;
 
 	batch->nr_runs = 0;
+	populate(batch, nr_sorted);
 	for (unsigned i = 1; i <= nr_sorted; i++) {
 		if (i < nr_sorted && batch->sorted[i]->block == batch->sorted[i - 1]->block + 1)
 			continue;

@@ -21,6 +21,7 @@ struct block_batch {
 	unsigned capacity; /* blocks */
 	unsigned nr;
 	uint8_t *buffer;
+	unsigned nr_populated;	  /* blocks of the buffer that memory has been got for */
 	struct batch_slot *slots; /* one for each block asked for, in that order */
 	struct batch_slot **sorted;
 	struct block_read *runs;

@@ -99,6 +99,24 @@ static uint32_t true_era(const struct said *said, uint32_t block)
 	return era;
 }
 
+/* Runs many at once are the same as one by one. */
+static void expect_runs(const struct changed *changed)
+{
+	struct changed_runs runs;
+	uint32_t begin, end = 0;
+
+	changed_runs_init(&runs, changed);
+	while (changed_runs_next(&runs)) {
+		cr_assert(runs.nr && runs.nr <= CHANGED_RUNS_MAX);
+		for (unsigned i = 0; i < runs.nr; i++) {
+			cr_assert(changed_next(changed, &begin, &end));
+			cr_assert_eq(runs.edges[2 * i], begin);
+			cr_assert_eq(runs.edges[2 * i + 1], end);
+		}
+	}
+	cr_assert(!changed_next(changed, &begin, &end));
+}
+
 /* Runs must be maximal, so between two of them there is a block that is not in the set. */
 static void expect_set(const struct said *said, const struct changed *changed)
 {
@@ -129,6 +147,7 @@ Test(changed, against_a_plain_loop)
 		changed_init(&changed, eras[i % 10]);
 		cr_assert_eq(play(&said, &changed.sink, &seed), PD_OK);
 		expect_set(&said, &changed);
+		expect_runs(&changed);
 		changed_destroy(&changed);
 	}
 }
@@ -136,8 +155,10 @@ Test(changed, against_a_plain_loop)
 Test(changed, eras_at_the_upper_end)
 {
 	static struct said said = {
-		.info = {.data_block_size = 8, .nr_blocks = 3, .current_era = UINT32_MAX},
-		.eras = {0x7fffffff, 0x80000000, UINT32_MAX}};
+		.info = {.data_block_size = 8, .nr_blocks = 67, .current_era = UINT32_MAX},
+		/* Both among the 64 that are compared at once, and behind these. */
+		.eras = {0x7fffffff, 0x80000000, UINT32_MAX, [64] = 0x7fffffff, 0x80000000,
+			 UINT32_MAX}};
 	static const uint32_t since[] = {0x7fffffff, 0x80000000, 0x80000001, UINT32_MAX};
 
 	for (unsigned i = 0; i < 4; i++) {
