@@ -9,6 +9,7 @@
 #include "tests/bench/bench.h"
 #include "tests/bench/device.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -284,19 +285,19 @@ static bool run_cases(const struct bench_settings *settings, const char *part, F
 }
 
 /* An absolute path, since the inputs are made from within their directory. */
-static const char *absolute(const char *path)
+static const char *absolute(const char *path, char result[PATH_MAX])
 {
-	char *result = path ? realpath(path, NULL) : NULL;
-
-	if (path && !result)
-		fprintf(stderr, "%s: there is no such directory\n", path);
-	return result;
+	if (realpath(path, result))
+		return result;
+	fprintf(stderr, "%s: there is no such directory\n", path);
+	return NULL;
 }
 
 int main(int argc, char **argv)
 {
 	struct bench_settings settings = {.nr_blocks = 10000000, .nr_rounds = 7};
 	const char *directory = "build/bench/inputs", *peer = NULL, *json_path = "build/bench.json";
+	char paths[4][PATH_MAX];
 	FILE *json;
 	bool good;
 	int c;
@@ -316,10 +317,10 @@ int main(int argc, char **argv)
 			return EXIT_FAILURE;
 	}
 	mkdir(directory, 0777);
-	settings.directory = absolute(directory);
-	settings.bin = absolute("build/bin");
-	settings.tools = absolute("build/bench");
-	settings.peer = peer && *peer ? absolute(peer) : NULL;
+	settings.directory = absolute(directory, paths[0]);
+	settings.bin = absolute("build/bin", paths[1]);
+	settings.tools = absolute("build/bench", paths[2]);
+	settings.peer = peer && *peer ? absolute(peer, paths[3]) : NULL;
 	json = fopen(json_path, "w");
 	if (!settings.directory || !settings.bin || !settings.tools || !json ||
 	    !make_inputs(&settings, argv[optind]))
