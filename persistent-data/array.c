@@ -6,7 +6,6 @@
 #include "persistent-data/le.h"
 
 #define TURN_MAX 256 /* blocks: what is read at once */
-#define TURNS_MAX (1 + BLOCK_IO_AHEAD_MAX)
 
 /* Array blocks that are read at once, in their order. */
 struct turn {
@@ -28,27 +27,18 @@ struct walk {
 	 * A ring of turns: those that are being read, the oldest first, and behind them the one that
 	 * is being gathered.
 	 */
-	struct turn turns[TURNS_MAX];
+	struct turn turns[BLOCK_READER_TURNS];
 	unsigned nr_turns, oldest, nr_begun;
-	bool shared; /* the blocks gathered are known from an earlier pass, by their parents; */
-	uint64_t gathered[TURN_MAX]; /* their numbers */
+	struct block_order gathered[TURN_MAX];
 };
-
-/* Of an array block past the end, whatever its number: the end. */
-static uint64_t first_entry(const struct walk *walk, uint64_t array_block)
-{
-	if (array_block >= walk->nr_array_blocks)
-		return walk->array->nr_entries;
-	return array_block * array_max_entries(walk->array->value_size);
-}
 
 /* Tells of a damage with which the array blocks [begin, end) are lost. */
 static int lost(struct walk *walk, const struct damage *damage, uint64_t begin, uint64_t end)
 {
 	struct damage entries = *damage;
 
-	entries.begin = first_entry(walk, begin);
-	entries.end = first_entry(walk, end);
+	entries.begin = array_first_entry(walk->array, begin);
+	entries.end = array_first_entry(walk->array, end);
 	if (walk->next < end)
 		walk->next = end;
 	return walk->visitor->damage(walk->visitor->context, &entries);
@@ -65,24 +55,24 @@ static int skip_to(struct walk *walk, uint64_t index, uint64_t block)
 	return lost(walk, &damage, walk->next, index);
 }
 
-static bool check_block(const struct walk *walk, uint64_t index, const uint8_t *data,
-			struct damage *damage)
+bool array_block_check(const struct array *array, uint64_t array_block, const uint8_t *data,
+		       struct damage *damage)
 {
-	unsigned value_size = walk->array->value_size;
-	uint64_t nr_entries = first_entry(walk, index + 1) - first_entry(walk, index);
+	unsigned max_entries = array_max_entries(array->value_size);
+	uint64_t nr_array_blocks = array_nr_blocks(array->nr_entries, array->value_size);
 	uint32_t found = get_le32(data + ARRAY_VALUE_SIZE);
 
-	if (found != value_size)
-		return damage_is_number(damage, "wrong value size", found, value_size);
+	if (found != array->value_size)
+		return damage_is_number(damage, "wrong value size", found, array->value_size);
 	found = get_le32(data + ARRAY_MAX_ENTRIES);
-	if (found != array_max_entries(value_size))
-		return damage_is_number(damage, "wrong maximum of entries", found,
-					array_max_entries(value_size));
+	if (found != max_entries)
+		return damage_is_number(damage, "wrong maximum of entries", found, max_entries);
 	found = get_le32(data + ARRAY_NR_ENTRIES);
-	if (index + 1 >= walk->nr_array_blocks && found <= array_max_entries(value_size))
-		damage->real_end = index * array_max_entries(value_size) + found;
-	if (found != nr_entries)
-		return damage_is_number(damage, "wrong number of entries", found, nr_entries);
+	if (array_block + 1 >= nr_array_blocks && found <= max_entries)
+		damage->real_end = array_block * max_entries + found;
+	if (found != array_entries_of(array, array_block))
+		return damage_is_number(damage, "wrong number of entries", found,
+					array_entries_of(array, array_block));
 	return true;
 }
 
@@ -93,7 +83,6 @@ static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 	struct damage damage;
 	bool shared;
 	const uint8_t *data = block_batch_get(turn->batch, slot, BLOCK_ARRAY, &shared, &damage);
-	uint64_t first = first_entry(walk, index);
 	int r = skip_to(walk, index, leaf_block);
 
 	damage.parent = leaf_block;
@@ -102,18 +91,18 @@ static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 	if (index >= walk->nr_array_blocks) {
 		/* Keys that leave gaps behind them prove nothing about the array's size. */
 		if (data && index == walk->next)
-			check_block(walk, index, data, &damage);
+			array_block_check(walk->array, index, data, &damage);
 		damage.has_numbers = false;
 		damage_is(&damage, "surplus array block");
 		return lost(walk, &damage, index, index + 1);
 	}
-	if (!data || !check_block(walk, index, data, &damage) ||
-	    !block_reader_trusts(walk->reader, &walk->reader->data, slot, &damage))
+	if (!data || !array_block_check(walk->array, index, data, &damage) ||
+	    !block_reader_trusts(walk->reader, turn->batch, slot, &damage))
 		return lost(walk, &damage, index, index + 1);
 	walk->next = index + 1;
-	return walk->visitor->entries(walk->visitor->context, first,
-				      (unsigned)(first_entry(walk, index + 1) - first),
-				      data + ARRAY_VALUES, damage.block);
+	return walk->visitor->entries(walk->visitor->context, array_first_entry(walk->array, index),
+				      array_entries_of(walk->array, index), data + ARRAY_VALUES,
+				      damage.block);
 }
 
 static struct turn *turn_at(struct walk *walk, unsigned i)
@@ -142,7 +131,7 @@ static int begin_gathered(struct walk *walk)
 
 	if (!turn->n)
 		return PD_OK;
-	block_batch_begin(walk->reader, turn->batch, walk->gathered, turn->n, walk->shared);
+	block_batch_begin(walk->reader, turn->batch, walk->gathered, turn->n);
 	walk->nr_begun++;
 	return walk->nr_begun == walk->nr_turns ? finish_oldest(walk) : PD_OK;
 }
@@ -156,13 +145,14 @@ static int finish_all(struct walk *walk)
 	return r;
 }
 
-static int gather(struct walk *walk, uint64_t index, uint64_t block, uint64_t leaf_block)
+static int gather(struct walk *walk, const struct btree_leaf *leaf, unsigned i)
 {
 	struct turn *turn = turn_at(walk, walk->nr_begun);
 
-	turn->orders[turn->n].index = index;
-	turn->orders[turn->n].leaf_block = leaf_block;
-	walk->gathered[turn->n++] = block;
+	turn->orders[turn->n].index = leaf->keys[i];
+	turn->orders[turn->n].leaf_block = leaf->block;
+	walk->gathered[turn->n++] =
+		(struct block_order){get_le64(leaf->values + (size_t)i * 8), leaf->shared};
 	return turn->n == TURN_MAX ? begin_gathered(walk) : PD_OK;
 }
 
@@ -171,12 +161,8 @@ static int walk_leaf(void *context, const struct btree_leaf *leaf)
 	struct walk *walk = context;
 	int r = PD_OK;
 
-	if (leaf->shared != walk->shared)
-		r = begin_gathered(walk);
-	walk->shared = leaf->shared;
 	for (unsigned i = 0; !r && i < leaf->nr_entries; i++)
-		r = gather(walk, leaf->keys[i], get_le64(leaf->values + (size_t)i * 8),
-			   leaf->block);
+		r = gather(walk, leaf, i);
 	return r;
 }
 
@@ -192,15 +178,12 @@ static int leaf_lost(void *context, const struct damage *damage)
 
 static int open_turns(struct walk *walk)
 {
-	unsigned nr_ahead = walk->reader->io->nr_ahead;
-
-	walk->nr_turns = 1 + (nr_ahead < BLOCK_IO_AHEAD_MAX ? nr_ahead : BLOCK_IO_AHEAD_MAX);
+	walk->nr_turns = block_reader_nr_turns(walk->reader);
 	for (unsigned i = 0; i < walk->nr_turns; i++) {
 		struct turn *turn = &walk->turns[i];
 
 		turn->n = 0;
-		turn->batch = i ? block_reader_ahead(walk->reader, i - 1)
-				: block_reader_data(walk->reader);
+		turn->batch = block_reader_data(walk->reader, i);
 		if (!turn->batch)
 			return PD_ERR_NO_MEMORY;
 	}
@@ -231,7 +214,6 @@ int array_walk(struct block_reader *reader, const struct array *array,
 	walk.nr_array_blocks = nr_array_blocks;
 	walk.next = 0;
 	walk.oldest = walk.nr_begun = 0;
-	walk.shared = false;
 	r = open_turns(&walk);
 	if (!r)
 		r = btree_walk(reader, &tree, &nodes);

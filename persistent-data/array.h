@@ -38,6 +38,25 @@ struct array {
 	bool parent_shared;  /* see ref_counts_add */
 };
 
+/* Of an array block past the end, whatever its number: the end. */
+static inline uint64_t array_first_entry(const struct array *array, uint64_t array_block)
+{
+	if (array_block >= array_nr_blocks(array->nr_entries, array->value_size))
+		return array->nr_entries;
+	return array_block * array_max_entries(array->value_size);
+}
+
+/* The entries that an array block must have. */
+static inline unsigned array_entries_of(const struct array *array, uint64_t array_block)
+{
+	return (unsigned)(array_first_entry(array, array_block + 1) -
+			  array_first_entry(array, array_block));
+}
+
+/* Whether a verified block can be that array block; false: damage tells what is wrong. */
+bool array_block_check(const struct array *array, uint64_t array_block, const uint8_t *data,
+		       struct damage *damage);
+
 struct array_visitor {
 	void *context;
 	/* n entries from first on, as they are on the disk; not 0: the walk ends with it */

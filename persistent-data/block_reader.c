@@ -53,9 +53,8 @@ void block_reader_init(struct block_reader *reader, struct block_io *io, struct 
 
 void block_reader_destroy(struct block_reader *reader)
 {
-	batch_destroy(&reader->data);
-	for (unsigned i = 0; i < BLOCK_IO_AHEAD_MAX; i++)
-		batch_destroy(&reader->ahead[i]);
+	for (unsigned i = 0; i < BLOCK_READER_TURNS; i++)
+		batch_destroy(&reader->data[i]);
 	for (unsigned i = 0; i < BTREE_MAX_DEPTH; i++)
 		batch_destroy(&reader->nodes[i]);
 }
@@ -65,14 +64,16 @@ struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned dep
 	return batch_make(&reader->nodes[depth], NODE_BATCH);
 }
 
-struct block_batch *block_reader_data(struct block_reader *reader)
+struct block_batch *block_reader_data(struct block_reader *reader, unsigned turn)
 {
-	return batch_make(&reader->data, DATA_BATCH);
+	return batch_make(&reader->data[turn], DATA_BATCH);
 }
 
-struct block_batch *block_reader_ahead(struct block_reader *reader, unsigned i)
+unsigned block_reader_nr_turns(const struct block_reader *reader)
 {
-	return batch_make(&reader->ahead[i], DATA_BATCH);
+	unsigned nr = reader->io->nr_ahead + 1;
+
+	return nr < BLOCK_READER_TURNS ? nr : BLOCK_READER_TURNS;
 }
 
 static int by_block(const void *a, const void *b)
@@ -83,35 +84,35 @@ static int by_block(const void *a, const void *b)
 	return (left->block > right->block) - (left->block < right->block);
 }
 
-/* Makes a slot for each block; the ones to be read go into batch->sorted, whose length is returned. */
-static unsigned take_orders(struct block_reader *reader, struct block_batch *batch,
-			    const uint64_t *blocks, unsigned n, bool parent_shared)
+/* A slot for each order; the blocks to be read are sorted. */
+static void take_orders(struct block_reader *reader, struct block_batch *batch,
+			const struct block_order *orders, unsigned n)
 {
-	unsigned nr_sorted = 0;
 	bool ascending = true;
 
 	batch->nr = n;
+	batch->nr_sorted = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct batch_slot *slot = &batch->slots[i];
+		uint64_t block = orders[i].block;
 		enum ref_use use;
 
-		*slot = (struct batch_slot){.block = blocks[i], .state = SLOT_OUTSIDE};
-		if (blocks[i] >= reader->refs->nr_blocks)
+		*slot = (struct batch_slot){.block = block, .state = SLOT_OUTSIDE};
+		if (block >= reader->refs->nr_blocks)
 			continue;
-		use = ref_counts_add(reader->refs, blocks[i], parent_shared);
+		use = ref_counts_add(reader->refs, block, orders[i].parent_shared);
 		slot->shared = use == REF_SHARED;
 		slot->again = use == REF_AGAIN && reader->refs->looks_left;
 		slot->state = use == REF_AGAIN && !slot->again ? SLOT_AGAIN : SLOT_READ;
 		if (slot->state == SLOT_AGAIN)
 			continue;
 		reader->refs->looks_left -= slot->again;
-		if (nr_sorted && batch->sorted[nr_sorted - 1]->block > blocks[i])
+		if (batch->nr_sorted && batch->sorted[batch->nr_sorted - 1]->block > block)
 			ascending = false;
-		batch->sorted[nr_sorted++] = slot;
+		batch->sorted[batch->nr_sorted++] = slot;
 	}
 	if (!ascending)
-		qsort(batch->sorted, nr_sorted, sizeof(*batch->sorted), by_block);
-	return nr_sorted;
+		qsort(batch->sorted, batch->nr_sorted, sizeof(*batch->sorted), by_block);
 }
 
 /* Memory for the buffer as far as it is used: of a small array that is little. */
@@ -124,63 +125,84 @@ static void populate(struct block_batch *batch, unsigned end)
 	batch->nr_populated = end;
 }
 
-static void begin_run(struct block_reader *reader, struct block_batch *batch, unsigned begin,
-		      unsigned end)
+/*
+ * Where the run from sorted[begin] on ends. *spare: blocks of the buffer that can be spent on what lies
+ * in gaps.
+ */
+static unsigned run_end(const struct block_batch *batch, unsigned begin, unsigned *spare)
+{
+	unsigned end = begin + 1;
+
+	for (; end < batch->nr_sorted; end++) {
+		uint64_t step = batch->sorted[end]->block - batch->sorted[end - 1]->block;
+
+		if (step > 1 + BLOCK_READER_BRIDGE || step > 1 + *spare)
+			break;
+		*spare -= step > 1 ? (unsigned)step - 1 : 0;
+	}
+	return end;
+}
+
+static void make_run(struct block_batch *batch, unsigned begin, unsigned end, unsigned position)
 {
 	struct block_read *run = &batch->runs[batch->nr_runs++];
 
 	run->first = batch->sorted[begin]->block;
-	run->count = end - begin;
-	run->buffer = batch->buffer + (size_t)begin * METADATA_BLOCK_SIZE;
+	run->count = (uint32_t)(batch->sorted[end - 1]->block - run->first) + 1;
+	run->buffer = batch->buffer + (size_t)position * METADATA_BLOCK_SIZE;
 	for (unsigned i = begin; i < end; i++)
-		batch->sorted[i]->position = i;
-	block_io_begin(reader->io, run);
+		batch->sorted[i]->position =
+			position + (unsigned)(batch->sorted[i]->block - run->first);
 }
 
 void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
-		       const uint64_t *blocks, unsigned n, bool parent_shared)
+		       const struct block_order *orders, unsigned n)
 {
-	unsigned nr_sorted = take_orders(reader, batch, blocks, n, parent_shared);
-	unsigned begin = 0;
+	unsigned position = 0;
+	unsigned spare;
 
+	take_orders(reader, batch, orders, n);
+	spare = batch->capacity - batch->nr_sorted;
 	batch->nr_runs = 0;
-	populate(batch, nr_sorted);
-	for (unsigned i = 1; i <= nr_sorted; i++) {
-		if (i < nr_sorted && batch->sorted[i]->block == batch->sorted[i - 1]->block + 1)
-			continue;
-		begin_run(reader, batch, begin, i);
-		begin = i;
+	for (unsigned begin = 0, end; begin < batch->nr_sorted; begin = end) {
+		end = run_end(batch, begin, &spare);
+		make_run(batch, begin, end, position);
+		position += batch->runs[batch->nr_runs - 1].count;
 	}
+	populate(batch, position);
+	for (unsigned i = 0; i < batch->nr_runs; i++)
+		block_io_begin(reader->io, &batch->runs[i]);
 }
 
 /* A run that failed is read again block by block, so that no more is lost than must be. */
-static void read_singly(struct block_reader *reader, struct block_batch *batch, unsigned begin,
-			unsigned end)
+static void read_singly(struct block_reader *reader, struct batch_slot *slot, uint8_t *buffer)
 {
-	for (unsigned i = begin; i < end; i++)
-		if (block_io_read(reader->io, batch->sorted[i]->block, 1,
-				  batch->buffer + (size_t)i * METADATA_BLOCK_SIZE))
-			batch->sorted[i]->state = SLOT_UNREADABLE;
+	if (block_io_read(reader->io, slot->block, 1,
+			  buffer + (size_t)slot->position * METADATA_BLOCK_SIZE))
+		slot->state = SLOT_UNREADABLE;
 }
 
 void block_batch_finish(struct block_reader *reader, struct block_batch *batch)
 {
-	unsigned begin = 0;
+	unsigned next = 0;
 
 	for (unsigned i = 0; i < batch->nr_runs; i++) {
-		unsigned end = begin + batch->runs[i].count;
+		const struct block_read *run = &batch->runs[i];
+		bool failed = block_io_finish(reader->io, &batch->runs[i]);
 
-		if (block_io_finish(reader->io, &batch->runs[i]))
-			read_singly(reader, batch, begin, end);
-		begin = end;
+		for (; next < batch->nr_sorted &&
+		       batch->sorted[next]->block - run->first < run->count;
+		     next++)
+			if (failed)
+				read_singly(reader, batch->sorted[next], batch->buffer);
 	}
 	batch->nr_runs = 0;
 }
 
 void block_batch_read(struct block_reader *reader, struct block_batch *batch,
-		      const uint64_t *blocks, unsigned n, bool parent_shared)
+		      const struct block_order *orders, unsigned n)
 {
-	block_batch_begin(reader, batch, blocks, n, parent_shared);
+	block_batch_begin(reader, batch, orders, n);
 	block_batch_finish(reader, batch);
 }
 

@@ -3,8 +3,9 @@
  * Reads sets of blocks whose numbers are known, in large runs, and hands them on verified.
  *
  * A batch holds one set at a time. The numbers may come in any order: they are sorted and read in as
- * few runs as they form, and handed back in the order they were asked for. Verification is left to
- * block_batch_get(), right before a block is used, when it comes into the cache anyway.
+ * few runs as they form, small gaps bridged where the batch has room for what lies in them, and handed
+ * back in the order they were asked for. Verification is left to block_batch_get(), right before a
+ * block is used, when it comes into the cache anyway.
  */
 #ifndef PERSISTENT_DATA_BLOCK_READER_H
 #define PERSISTENT_DATA_BLOCK_READER_H
@@ -24,9 +25,13 @@ struct block_batch {
 	unsigned nr_populated;	  /* blocks of the buffer that memory has been got for */
 	struct batch_slot *slots; /* one for each block asked for, in that order */
 	struct batch_slot **sorted;
+	unsigned nr_sorted;
 	struct block_read *runs;
 	unsigned nr_runs;
 };
+
+/* Batches of data that can be under way at once, and one that is looked at meanwhile. */
+#define BLOCK_READER_TURNS (1 + BLOCK_IO_AHEAD_MAX)
 
 /*
  * What one walk at a time needs. A walk within a walk (a writeset's bitset, met in the writeset
@@ -34,21 +39,29 @@ struct block_batch {
  */
 struct block_reader {
 	struct block_io *io;
-	struct ref_counts *refs;		      /* counts all that the walks meet */
-	struct block_batch data;		      /* array blocks */
-	struct block_batch ahead[BLOCK_IO_AHEAD_MAX]; /* more of these, for reads under way */
-	struct block_batch nodes[BTREE_MAX_DEPTH];    /* btree nodes of a level */
+	struct ref_counts *refs;		     /* counts all that the walks meet */
+	struct block_batch data[BLOCK_READER_TURNS]; /* array blocks */
+	struct block_batch nodes[BTREE_MAX_DEPTH];   /* btree nodes of a level */
 };
 
 /* io and refs stay the caller's. Buffers are made when first needed. */
 void block_reader_init(struct block_reader *reader, struct block_io *io, struct ref_counts *refs);
 void block_reader_destroy(struct block_reader *reader);
 
-/* The batch for btree nodes at a depth below BTREE_MAX_DEPTH, that for data; NULL: out of memory. */
+/* The batch for btree nodes at a depth below BTREE_MAX_DEPTH; NULL: out of memory. */
 struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned depth);
-struct block_batch *block_reader_data(struct block_reader *reader);
-/* A further batch for data, i < BLOCK_IO_AHEAD_MAX. */
-struct block_batch *block_reader_ahead(struct block_reader *reader, unsigned i);
+/* Batches for data, turn < block_reader_nr_turns(); NULL: out of memory. */
+struct block_batch *block_reader_data(struct block_reader *reader, unsigned turn);
+/* As many batches as are worth having on this device, BLOCK_READER_TURNS at most. */
+unsigned block_reader_nr_turns(const struct block_reader *reader);
+
+struct block_order {
+	uint64_t block;
+	bool parent_shared; /* see ref_counts_add */
+};
+
+/* Blocks between two that are ordered and not more than this apart are read and dropped. */
+#define BLOCK_READER_BRIDGE 8
 
 /*
  * Notes a reference to each of n blocks (see ref_counts_add) and reads those that were not met in
@@ -56,14 +69,14 @@ struct block_batch *block_reader_ahead(struct block_reader *reader, unsigned i);
  * read, lies outside the device or is used twice shows when that block is asked for.
  */
 void block_batch_read(struct block_reader *reader, struct block_batch *batch,
-		      const uint64_t *blocks, unsigned n, bool parent_shared);
+		      const struct block_order *orders, unsigned n);
 
 /*
  * The same in two steps, between which the reads go on by themselves. A batch that was begun must be
  * finished before anything else is done with it.
  */
 void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
-		       const uint64_t *blocks, unsigned n, bool parent_shared);
+		       const struct block_order *orders, unsigned n);
 void block_batch_finish(struct block_reader *reader, struct block_batch *batch);
 
 /*

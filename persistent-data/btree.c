@@ -13,27 +13,15 @@ struct walk {
 	unsigned leaf_depth; /* of the first leaf met; all leaves are equally deep */
 };
 
-/* A node decoded, with the keys its parent allows it: from begin to last, both included. */
-struct node {
-	uint64_t block;
-	unsigned depth;
-	bool shared;
-	bool leaf;
-	unsigned nr_entries;
-	uint64_t begin, last;
-	const uint8_t *values;
-	uint64_t keys[BTREE_MAX_FANOUT];
-};
+static int walk_children(struct walk *walk, const struct btree_node *node, bool shared);
 
-static int walk_children(struct walk *walk, const struct node *node);
-
-static bool check_header(const struct walk *walk, const struct node *node, const uint8_t *data,
+static bool check_header(const struct btree_node *node, const uint8_t *data, unsigned leaf_size,
 			 struct damage *damage)
 {
 	uint32_t flags = get_le32(data + NODE_FLAGS);
 	uint32_t value_size = get_le32(data + NODE_VALUE_SIZE);
 	uint32_t max_entries = get_le32(data + NODE_MAX_ENTRIES);
-	unsigned expected_size = flags == NODE_INTERNAL ? 8 : walk->tree->value_size;
+	unsigned expected_size = flags == NODE_INTERNAL ? 8 : leaf_size;
 
 	if (flags != NODE_INTERNAL && flags != NODE_LEAF)
 		return damage_is_number(damage, "node is neither internal nor leaf", flags,
@@ -47,10 +35,12 @@ static bool check_header(const struct walk *walk, const struct node *node, const
 		return damage_is_number(damage, "too many entries", node->nr_entries, max_entries);
 	if (!node->nr_entries && (node->depth || flags == NODE_INTERNAL))
 		return damage_is(damage, "node without entries");
+	if (flags == NODE_INTERNAL && node->depth + 1 >= BTREE_MAX_DEPTH)
+		return damage_is(damage, "tree too deep");
 	return true;
 }
 
-static bool check_keys(const struct node *node, struct damage *damage)
+static bool check_keys(const struct btree_node *node, struct damage *damage)
 {
 	for (unsigned i = 1; i < node->nr_entries; i++)
 		if (node->keys[i] <= node->keys[i - 1])
@@ -63,32 +53,30 @@ static bool check_keys(const struct node *node, struct damage *damage)
 	return true;
 }
 
-static bool check_depth(struct walk *walk, const struct node *node, struct damage *damage)
+bool btree_node_decode(struct btree_node *node, const uint8_t *data, unsigned value_size,
+		       struct damage *damage)
+{
+	node->nr_entries = get_le32(data + NODE_NR_ENTRIES);
+	if (!check_header(node, data, value_size, damage))
+		return false;
+	node->leaf = get_le32(data + NODE_FLAGS) == NODE_LEAF;
+	node->values = data + NODE_KEYS + (size_t)get_le32(data + NODE_MAX_ENTRIES) * 8;
+	get_le64_array(node->keys, data + NODE_KEYS, node->nr_entries);
+	return check_keys(node, damage);
+}
+
+static bool check_depth(struct walk *walk, const struct btree_node *node, struct damage *damage)
 {
 	if (!node->leaf)
-		return node->depth + 1 < BTREE_MAX_DEPTH ? true
-							 : damage_is(damage, "tree too deep");
+		return true;
 	if (walk->leaf_depth == NO_DEPTH)
 		walk->leaf_depth = node->depth;
 	return node->depth == walk->leaf_depth ? true
 					       : damage_is(damage, "leaf at the wrong depth");
 }
 
-static bool decode(struct walk *walk, struct node *node, const uint8_t *data, struct damage *damage)
-{
-	unsigned max_entries = get_le32(data + NODE_MAX_ENTRIES);
-
-	node->nr_entries = get_le32(data + NODE_NR_ENTRIES);
-	if (!check_header(walk, node, data, damage))
-		return false;
-	node->leaf = get_le32(data + NODE_FLAGS) == NODE_LEAF;
-	node->values = data + NODE_KEYS + (size_t)max_entries * 8;
-	get_le64_array(node->keys, data + NODE_KEYS, node->nr_entries);
-	return check_keys(node, damage) && check_depth(walk, node, damage);
-}
-
 /* Tells of a node that cannot be used, and with it of the keys that are lost. */
-static int lost(const struct walk *walk, struct damage *damage, const struct node *node)
+static int lost(const struct walk *walk, struct damage *damage, const struct btree_node *node)
 {
 	uint64_t key_end = walk->tree->key_end;
 
@@ -98,53 +86,53 @@ static int lost(const struct walk *walk, struct damage *damage, const struct nod
 	return walk->visitor->damage(walk->visitor->context, damage);
 }
 
-static int walk_node(struct walk *walk, const struct node *node)
+static int walk_node(struct walk *walk, const struct btree_node *node, bool shared)
 {
-	struct btree_leaf leaf = {node->block, node->shared, node->nr_entries, node->keys,
-				  node->values};
+	struct btree_leaf leaf = {node->block, shared, node->nr_entries, node->keys, node->values};
 
 	if (!node->leaf)
-		return walk_children(walk, node);
+		return walk_children(walk, node, shared);
 	return walk->visitor->leaf(walk->visitor->context, &leaf);
 }
 
 /* One child that has been read: child has its place in the tree, and is filled in from the block. */
-static int walk_child(struct walk *walk, struct node *child, const struct block_batch *batch,
+static int walk_child(struct walk *walk, struct btree_node *child, const struct block_batch *batch,
 		      unsigned slot, uint64_t parent)
 {
 	struct damage damage;
-	const uint8_t *data =
-		block_batch_get(batch, slot, BLOCK_BTREE_NODE, &child->shared, &damage);
+	bool shared;
+	const uint8_t *data = block_batch_get(batch, slot, BLOCK_BTREE_NODE, &shared, &damage);
 
 	damage.parent = parent;
 	child->block = damage.block;
-	if (!data || !decode(walk, child, data, &damage) ||
+	if (!data || !btree_node_decode(child, data, walk->tree->value_size, &damage) ||
+	    !check_depth(walk, child, &damage) ||
 	    !block_reader_trusts(walk->reader, batch, slot, &damage))
 		return lost(walk, &damage, child);
-	return walk_node(walk, child);
+	return walk_node(walk, child, shared);
 }
 
-static int walk_children(struct walk *walk, const struct node *node)
+static int walk_children(struct walk *walk, const struct btree_node *node, bool shared)
 {
 	struct block_batch *batch = block_reader_nodes(walk->reader, node->depth + 1);
-	uint64_t blocks[BTREE_MAX_FANOUT];
-	struct node child;
+	struct block_order orders[BTREE_MAX_FANOUT];
+	struct btree_node child;
 	int r = PD_OK;
 
 	if (!batch)
 		return PD_ERR_NO_MEMORY;
-	get_le64_array(blocks, node->values, node->nr_entries);
+	for (unsigned i = 0; i < node->nr_entries; i++)
+		orders[i] = (struct block_order){get_le64(node->values + (size_t)i * 8), shared};
 	for (unsigned i = 0; !r && i < node->nr_entries; i++) {
 		unsigned slot = i % batch->capacity;
 		unsigned left = node->nr_entries - i;
 
 		if (!slot)
-			block_batch_read(walk->reader, batch, blocks + i,
-					 left < batch->capacity ? left : batch->capacity,
-					 node->shared);
+			block_batch_read(walk->reader, batch, orders + i,
+					 left < batch->capacity ? left : batch->capacity);
 		child.depth = node->depth + 1;
 		child.begin = node->keys[i];
-		child.last = left > 1 ? node->keys[i + 1] - 1 : node->last;
+		child.last = btree_child_last(node, i);
 		r = walk_child(walk, &child, batch, slot, node->block);
 	}
 	return r;
@@ -155,10 +143,11 @@ int btree_walk(struct block_reader *reader, const struct btree *tree,
 {
 	struct walk walk = {reader, tree, visitor, NO_DEPTH};
 	struct block_batch *batch = block_reader_nodes(reader, 0);
-	struct node root = {.depth = 0, .begin = 0, .last = UINT64_MAX};
+	struct block_order order = {tree->root, tree->parent_shared};
+	struct btree_node root = {.depth = 0, .begin = 0, .last = UINT64_MAX};
 
 	if (!batch)
 		return PD_ERR_NO_MEMORY;
-	block_batch_read(reader, batch, &tree->root, 1, tree->parent_shared);
+	block_batch_read(reader, batch, &order, 1);
 	return walk_child(&walk, &root, batch, 0, tree->parent);
 }

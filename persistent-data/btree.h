@@ -30,6 +30,30 @@ static inline unsigned btree_max_entries(unsigned value_size)
 	return 3 * ((METADATA_BLOCK_SIZE - NODE_KEYS) / (8 + value_size) / 3);
 }
 
+/* A node decoded. The caller gives its place, and the keys that its parent allows it. */
+struct btree_node {
+	uint64_t block;
+	unsigned depth;
+	uint64_t begin, last; /* of the keys, both included */
+	bool leaf;
+	unsigned nr_entries;
+	const uint8_t *values; /* as they are on the disk */
+	uint64_t keys[BTREE_MAX_FANOUT];
+};
+
+/*
+ * Decodes what has been verified, and checks all of it that the node and its place tell; the leaves'
+ * values are of value_size bytes. false: damage tells what is wrong.
+ */
+bool btree_node_decode(struct btree_node *node, const uint8_t *data, unsigned value_size,
+		       struct damage *damage);
+
+/* The last key that child i may have. */
+static inline uint64_t btree_child_last(const struct btree_node *node, unsigned i)
+{
+	return i + 1 < node->nr_entries ? node->keys[i + 1] - 1 : node->last;
+}
+
 struct btree_leaf {
 	uint64_t block;
 	bool shared; /* what the values point to has been counted in an earlier pass */

@@ -213,7 +213,7 @@ static int check_bitmap(struct check *check, unsigned bitmap, bool *bad)
 	struct damage damage;
 	bool shared;
 	const uint8_t *data =
-		block_batch_get(&check->reader->data, bitmap, BLOCK_BITMAP, &shared, &damage);
+		block_batch_get(&check->reader->data[0], bitmap, BLOCK_BITMAP, &shared, &damage);
 
 	if (data)
 		return check_counts(check, bitmap, data + BITMAP_COUNTS, nr_counts);
@@ -236,14 +236,14 @@ static int check_bitmaps(struct check *check)
 	return tell(check, check->visitor->hint, &damage, 0, check->root->nr_blocks);
 }
 
-static void decode_index(struct check *check, const uint8_t *data, uint64_t *bitmaps)
+static void decode_index(struct check *check, const uint8_t *data, struct block_order *bitmaps)
 {
 	for (unsigned i = 0; i < check->nr_bitmaps; i++) {
 		const uint8_t *entry = data + INDEX_ENTRIES + (size_t)i * INDEX_ENTRY_SIZE;
 
 		check->index[i] = (struct index_entry){get_le64(entry), get_le32(entry + 8),
 						       get_le32(entry + 12)};
-		bitmaps[i] = check->index[i].block;
+		bitmaps[i] = (struct block_order){check->index[i].block, false};
 	}
 }
 
@@ -251,22 +251,23 @@ static void decode_index(struct check *check, const uint8_t *data, uint64_t *bit
 static int read_bitmaps(struct check *check, bool *lost)
 {
 	struct block_batch *nodes = block_reader_nodes(check->reader, 0);
-	struct block_batch *data = block_reader_data(check->reader);
-	uint64_t bitmaps[SPACE_MAP_MAX_BITMAPS];
+	struct block_batch *data = block_reader_data(check->reader, 0);
+	struct block_order root = {check->root->bitmap_root, false};
+	struct block_order bitmaps[SPACE_MAP_MAX_BITMAPS];
 	struct damage damage;
 	const uint8_t *index;
 	bool shared;
 
 	if (!nodes || !data)
 		return PD_ERR_NO_MEMORY;
-	block_batch_read(check->reader, nodes, &check->root->bitmap_root, 1, false);
+	block_batch_read(check->reader, nodes, &root, 1);
 	index = block_batch_get(nodes, 0, BLOCK_INDEX, &shared, &damage);
 	if (!index) {
 		*lost = true;
 		return tell(check, check->visitor->damage, &damage, 0, check->root->nr_blocks);
 	}
 	decode_index(check, index, bitmaps);
-	block_batch_read(check->reader, data, bitmaps, check->nr_bitmaps, false);
+	block_batch_read(check->reader, data, bitmaps, check->nr_bitmaps);
 	return PD_OK;
 }
 

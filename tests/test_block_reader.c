@@ -37,10 +37,14 @@ TestSuite(block_reader, .init = set_up, .fini = tear_down);
 
 static void read_blocks(const uint64_t *blocks, unsigned n)
 {
-	struct block_batch *batch = block_reader_data(&device.reader);
+	struct block_batch *batch = block_reader_data(&device.reader, 0);
+
+	struct block_order orders[NR_BLOCKS];
 
 	cr_assert(batch && n <= batch->capacity);
-	block_batch_read(&device.reader, batch, blocks, n, false);
+	for (unsigned i = 0; i < n; i++)
+		orders[i] = (struct block_order){blocks[i], false};
+	block_batch_read(&device.reader, batch, orders, n);
 }
 
 /* what NULL: block i of the set is sound. */
@@ -49,7 +53,7 @@ static void expect_block(unsigned i, uint64_t number, const char *what, int erro
 	struct damage damage;
 	bool shared;
 	const uint8_t *block =
-		block_batch_get(&device.reader.data, i, BLOCK_ARRAY, &shared, &damage);
+		block_batch_get(&device.reader.data[0], i, BLOCK_ARRAY, &shared, &damage);
 
 	cr_expect_eq(damage.block, number);
 	cr_expect_eq(!block, !!what, "block %u of the set: %s", i, damage.what);
@@ -77,7 +81,7 @@ Test(block_reader, any_order)
 
 Test(block_reader, a_full_batch)
 {
-	struct block_batch *batch = block_reader_data(&device.reader);
+	struct block_batch *batch = block_reader_data(&device.reader, 0);
 	uint64_t blocks[NR_BLOCKS];
 
 	for (unsigned i = 0; i < batch->capacity; i++)
@@ -105,16 +109,17 @@ Test(block_reader, what_cannot_be_had)
 /* Blocks of an earlier pass may be met again, and what lies below them is counted already. */
 Test(block_reader, shared_with_an_earlier_pass)
 {
-	struct block_batch *batch = block_reader_data(&device.reader);
-	static const uint64_t blocks[] = {10, 11, 12};
+	struct block_batch *batch = block_reader_data(&device.reader, 0);
+	static const struct block_order orders[] = {
+		{10, false}, {11, false}, {11, true}, {12, true}};
 	struct damage damage;
 	bool shared;
 
-	block_batch_read(&device.reader, batch, blocks, 2, false);
+	block_batch_read(&device.reader, batch, orders, 2);
 	ref_counts_begin_pass(&device.refs);
-	block_batch_read(&device.reader, batch, blocks, 1, false);
+	block_batch_read(&device.reader, batch, orders, 1);
 	cr_expect(block_batch_get(batch, 0, BLOCK_ARRAY, &shared, &damage) && shared);
-	block_batch_read(&device.reader, batch, blocks + 1, 2, true);
+	block_batch_read(&device.reader, batch, orders + 2, 2);
 	cr_expect(block_batch_get(batch, 0, BLOCK_ARRAY, &shared, &damage) && shared);
 	cr_expect(block_batch_get(batch, 1, BLOCK_ARRAY, &shared, &damage) && !shared);
 	cr_expect_eq(ref_counts_get(&device.refs, 10), 2);
@@ -140,6 +145,24 @@ Test(block_reader, neighbours_are_read_at_once)
 	static const uint64_t blocks[] = {20, 22, 21, 40, 24, 23, 41};
 
 	cr_expect_eq(read_failing(1000, false, blocks, 7), 2);
+}
+
+/* Small gaps are read over, as long as a full batch has room for what lies in them. */
+Test(block_reader, gaps_are_bridged)
+{
+	static const uint64_t near[] = {29, 20, 38, 39, 60, 69, 79};
+	uint64_t odd[256];
+
+	cr_expect_eq(read_failing(1000, false, near, 7), 3);
+	for (unsigned i = 0; i < 7; i++)
+		expect_block(i, near[i], NULL, 0);
+	for (unsigned i = 0; i < 256; i++)
+		odd[i] = 100 + 2 * i;
+	cr_expect_eq(read_failing(1000, false, odd, 128), 1);
+	ref_counts_begin_pass(&device.refs);
+	cr_expect_eq(read_failing(1000, false, odd, 200), 200 - 56);
+	for (unsigned i = 0; i < 200; i++)
+		expect_block(i, odd[i], NULL, 0);
 }
 
 /* A run that fails is read block by block: no more is lost than must be. */

@@ -97,21 +97,22 @@ Test(read_ahead, not_within_the_device)
 Test(read_ahead, an_error_is_told_of_its_blocks)
 {
 	uint64_t end = 500 + 77;
-	uint64_t blocks[256];
-	struct block_batch *batch = block_reader_data(&reader);
+	struct block_order orders[256];
+	struct block_batch *batch = block_reader_data(&reader, 0);
 
 	cr_assert_eq(ftruncate(fileno(file), (off_t)(end * METADATA_BLOCK_SIZE)), 0);
 	/* Runs of 64 blocks with gaps between them, one of which runs past the end. */
 	for (uint64_t i = 0; i < 256; i++)
-		blocks[i] = 400 + i + i / 64;
-	block_batch_begin(&reader, batch, blocks, 256, false);
+		orders[i] = (struct block_order){400 + i + i / 64, false};
+	block_batch_begin(&reader, batch, orders, 256);
 	block_batch_finish(&reader, batch);
 	for (unsigned i = 0; i < 256; i++) {
 		struct damage damage;
 		bool shared;
 		const uint8_t *data = block_batch_get(batch, i, BLOCK_ARRAY, &shared, &damage);
 
-		cr_expect_eq(data == NULL, blocks[i] >= end, "block %u", (unsigned)blocks[i]);
+		cr_expect_eq(data == NULL, orders[i].block >= end, "block %u",
+			     (unsigned)orders[i].block);
 		cr_expect(data || damage.error == PD_ERR_IO);
 	}
 }
@@ -173,6 +174,19 @@ Test(read_ahead, damages_come_in_their_place)
 	cr_expect_eq(met.next, NR_ENTRIES);
 	/* Of the ten array blocks three are in the lost leaf anyway. */
 	cr_expect_eq(met.nr_lost, (252 + 10 - 3) * 1018, "%u lost", (unsigned)met.nr_lost);
+}
+
+/* Array blocks that are used elsewhere too, whichever of the batches under way they come in. */
+Test(read_ahead, second_looks_are_for_the_right_blocks)
+{
+	struct met met = {.stop_at = UINT64_MAX};
+
+	refs.looks_left = 100;
+	for (unsigned i = 1; i < 983; i += 100)
+		ref_counts_add(&refs, i, false);
+	cr_expect_eq(walk(&met), PD_OK);
+	cr_expect_eq(met.next, NR_ENTRIES);
+	cr_expect_eq(met.nr_lost, 10 * 1018, "%u lost", (unsigned)met.nr_lost);
 }
 
 Test(read_ahead, stopped_in_the_middle)
