@@ -126,9 +126,15 @@ static int changed_end(struct sink *sink)
 	return PD_OK;
 }
 
-static const struct sink_ops changed_ops = {changed_begin,	    changed_writeset_begin,
-					    changed_writeset_words, changed_writeset_end,
-					    changed_eras,	    changed_end};
+static const struct sink_ops changed_ops = {
+	.begin = changed_begin,
+	.writeset_begin = changed_writeset_begin,
+	.writeset_words = changed_writeset_words,
+	.writeset_end = changed_writeset_end,
+	.eras = changed_eras,
+	.end = changed_end,
+	.any_order = true,
+};
 
 void changed_init(struct changed *changed, uint32_t since)
 {

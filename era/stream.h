@@ -13,11 +13,16 @@
  * for each data block. A source calls end() only when all went well, so a sink that is not ended has
  * had a part of the truth at most.
  *
+ * A sink that says that it takes any order has writesets, also parts of one, and eras come mixed and in
+ * any order, each part of a writeset between a begin and an end of its own; all of it perhaps again
+ * from the beginning. What is told of each block is the same.
+ *
  * A function of a sink returns 0, or an error, which ends the source: it returns it in turn.
  */
 #ifndef ERA_STREAM_H
 #define ERA_STREAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ERA_UUID_SIZE 16
@@ -39,6 +44,7 @@ struct sink_ops {
 	int (*writeset_end)(struct sink *sink);
 	int (*eras)(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n);
 	int (*end)(struct sink *sink);
+	bool any_order;
 };
 
 /* The first member of whatever a sink is. */

@@ -5,6 +5,7 @@
 #include "persistent-data/btree.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
+#include "persistent-data/sweep.h"
 #include "persistent-data/vector.h"
 
 #define ERAS_PER_BLOCK 1018
@@ -18,6 +19,7 @@ struct walk {
 	enum structure structure; /* that is being walked, */
 	uint32_t era;		  /* and if it is a writeset, whose */
 	struct sink *sink;	  /* that takes its data; NULL: none */
+	struct sweep *sweep;	  /* that walks arrays; NULL: they are walked one by one */
 };
 
 /* A writeset as the writeset tree or the superblock names it. */
@@ -60,6 +62,36 @@ static int writeset_lost(void *context, const struct damage *damage)
 	return tell(walk, &clipped, AFFECTS_DATA_BLOCKS);
 }
 
+/* Arrays that are swept have a tag: a bitset's era, and behind it its number of bits. */
+
+static int sweep_bits(struct walk *walk, const struct writeset *writeset)
+{
+	struct array words = {writeset->root, sizeof(uint64_t), bitset_nr_words(writeset->nr_bits),
+			      writeset->parent, writeset->parent_shared};
+
+	return sweep_add(walk->sweep, &words, (uint64_t)walk->era << 32 | writeset->nr_bits);
+}
+
+/* A piece of a writeset. */
+static int swept_words(struct walk *walk, const struct array *array, uint64_t tag, uint64_t first,
+		       unsigned n, const uint8_t *values)
+{
+	uint64_t copy[METADATA_BLOCK_SIZE / sizeof(uint64_t)];
+	const uint64_t *words = see_le64_array(values, n, copy);
+	struct sink *sink = walk->sink;
+	uint32_t nr_bits = (uint32_t)tag;
+	int r;
+
+	if (first + n == array->nr_entries && words[n - 1] & ~bitset_last_mask(nr_bits))
+		return PD_ERR_CORRUPT;
+	if (!sink)
+		return PD_OK;
+	r = sink->ops->writeset_begin(sink, (uint32_t)(tag >> 32), nr_bits);
+	if (!r)
+		r = sink->ops->writeset_words(sink, first, words, n);
+	return r ? r : sink->ops->writeset_end(sink);
+}
+
 static int walk_bits(struct walk *walk, const struct writeset *writeset)
 {
 	struct block_reader *reader = &walk->metadata->bitset_reader;
@@ -69,6 +101,8 @@ static int walk_bits(struct walk *walk, const struct writeset *writeset)
 	struct sink *sink = walk->sink;
 	int r = PD_OK;
 
+	if (walk->sweep)
+		return sweep_bits(walk, writeset);
 	if (sink)
 		r = sink->ops->writeset_begin(sink, walk->era, writeset->nr_bits);
 	if (!r)
@@ -235,7 +269,23 @@ static int walk_era_array(struct walk *walk)
 
 	walk->structure = STRUCTURE_ERA_ARRAY;
 	walk->sink = walk->visitor->sink;
+	if (walk->sweep)
+		return sweep_add(walk->sweep, &array, 0);
 	return array_walk(&walk->metadata->bitset_reader, &array, &visitor);
+}
+
+static int walk_trees(struct walk *walk)
+{
+	int r;
+
+	walk->block = walk->snapshot ? walk->metadata->live.metadata_snap : SUPERBLOCK_BLOCK;
+	ref_counts_begin_pass(&walk->metadata->refs);
+	r = walk_writeset_tree(walk);
+
+	/* The current writeset of a snapshot is not held for it: see metadata.h. */
+	if (!r && !walk->snapshot && walk->superblock->writeset_root)
+		r = walk_current_writeset(walk);
+	return r ? r : walk_era_array(walk);
 }
 
 int trees_walk(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
@@ -243,16 +293,45 @@ int trees_walk(struct metadata *metadata, const struct superblock *superblock, b
 {
 	struct walk walk = {.metadata = metadata,
 			    .superblock = superblock,
-			    .block = snapshot ? metadata->live.metadata_snap : SUPERBLOCK_BLOCK,
 			    .snapshot = snapshot,
 			    .visitor = visitor};
-	int r;
 
-	ref_counts_begin_pass(&metadata->refs);
-	r = walk_writeset_tree(&walk);
+	return walk_trees(&walk);
+}
 
-	/* The current writeset of a snapshot is not held for it: see metadata.h. */
-	if (!r && !snapshot && superblock->writeset_root)
-		r = walk_current_writeset(&walk);
-	return r ? r : walk_era_array(&walk);
+/* Sweeping. */
+
+static int swept_entries(void *context, const struct array *array, uint64_t tag, uint64_t first,
+			 unsigned n, const uint8_t *values)
+{
+	if (array->value_size == sizeof(uint32_t))
+		return eras_entries(context, first, n, values, 0);
+	return swept_words(context, array, tag, first, n, values);
+}
+
+static int give_up(void *context, const struct finding *finding)
+{
+	(void)context;
+	(void)finding;
+	return PD_ERR_CORRUPT;
+}
+
+int trees_sweep(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
+		struct sink *sink)
+{
+	struct trees_visitor visitor = {.sink = sink, .finding = give_up};
+	struct walk walk = {.metadata = metadata,
+			    .superblock = superblock,
+			    .snapshot = snapshot,
+			    .visitor = &visitor,
+			    .sink = sink};
+	struct sweep_visitor arrays = {&walk, swept_entries};
+	int r = sweep_open(&metadata->bitset_reader, &arrays, &walk.sweep);
+
+	if (!r)
+		r = walk_trees(&walk);
+	if (!r)
+		r = sweep_finish(walk.sweep);
+	sweep_close(walk.sweep);
+	return r;
 }

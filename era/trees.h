@@ -32,4 +32,12 @@ struct trees_visitor {
 int trees_walk(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
 	       const struct trees_visitor *visitor);
 
+/*
+ * The same for trees that are sound, in whatever order is fastest: the sink, NULL or one that takes
+ * any order (see stream.h), gets writesets and eras in pieces. What is not sound is not told of:
+ * PD_ERR_CORRUPT means that trees_walk() is to be asked, with references counted from the beginning.
+ */
+int trees_sweep(struct metadata *metadata, const struct superblock *superblock, bool snapshot,
+		struct sink *sink);
+
 #endif
