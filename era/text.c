@@ -8,16 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char *new_buffer(void)
+static char *new_buffer(const struct text *text)
 {
-	return malloc(TEXT_BUFFER_SIZE + PUT_SLACK);
+	return malloc(text->buffer_size + PUT_SLACK);
 }
 
 int text_init(struct text *text, const struct text_output *output)
 {
 	text->output = *output;
 	text->error = PD_OK;
-	text->buffer = new_buffer();
+	text->buffer_size = output->slow ? TEXT_SLOW_BUFFER_SIZE : TEXT_BUFFER_SIZE;
+	text->buffer = new_buffer(text);
 	text->end = text->buffer;
 	text->writer = NULL;
 	text->being_written = NULL;
@@ -83,7 +84,7 @@ static bool open_writer(struct text *text)
 	if (!text->output.slow || !worker_helps())
 		return false;
 	text->writer = text->writer ? text->writer : worker_open();
-	text->being_written = text->writer ? new_buffer() : NULL;
+	text->being_written = text->writer ? new_buffer(text) : NULL;
 	return text->being_written;
 }
 

@@ -16,7 +16,12 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * What is made and dropped stays in the cache in a small buffer; to have another thread write one that
+ * is full takes less time the larger it is.
+ */
 #define TEXT_BUFFER_SIZE (256 * 1024)
+#define TEXT_SLOW_BUFFER_SIZE (1024 * 1024)
 #define TEXT_ROOM_MAX (64 * 1024) /* the most that may be asked for at once */
 #define PUT_SLACK 64
 #define DECIMAL_MAX 10	 /* digits of the largest 32-bit number */
@@ -35,6 +40,7 @@ struct text {
 	int error;
 	char *end; /* of what is in the buffer */
 	char *buffer;
+	size_t buffer_size;    /* without slack */
 	struct worker *writer; /* NULL: there is none */
 	char *being_written;   /* a second buffer, which is the writer's; NULL: there is none yet */
 	size_t size;	       /* of the text in that */
@@ -58,7 +64,7 @@ static inline int text_error(const struct text *text)
 /* Room for so many bytes, and for slack behind them. */
 static inline char *text_room(struct text *text, size_t size)
 {
-	if ((size_t)(text->end - text->buffer) > TEXT_BUFFER_SIZE - size)
+	if ((size_t)(text->end - text->buffer) > text->buffer_size - size)
 		text_pass_on(text);
 	return text->end;
 }

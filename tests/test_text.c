@@ -117,7 +117,7 @@ static void write_with_error(bool slow)
 
 	cr_assert_eq(text_init(&text, &output), PD_OK);
 	/* So much that what was passed on first has arrived, or rather not. */
-	for (unsigned i = 0; i < 4 * TEXT_BUFFER_SIZE; i += 8)
+	for (unsigned i = 0; i < 4 * TEXT_SLOW_BUFFER_SIZE; i += 8)
 		text_filled(&text, PUT_LITERAL(text_room(&text, 8), "8 bytes\n"));
 	cr_expect_eq(text_error(&text), PD_ERR_CLOSED);
 	sunk.error = PD_OK;

@@ -95,7 +95,7 @@ static int print_cache_blocks(struct cli *cli, const struct changed *changed,
 	struct input xml;
 	int r = PD_ERR_IO;
 
-	if (input_open(&xml, cli, options->cache_metadata, 1) && input_rewind(&xml))
+	if (input_open(&xml, cli, options->cache_metadata))
 		r = cache_blocks_read(&blocks, changed, &xml.text, &cli->report);
 	input_close(&xml);
 	cli->subject = path;

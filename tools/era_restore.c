@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* era_restore: writes metadata from XML. */
 #include "era/measure.h"
+#include "era/spool.h"
 #include "era/write.h"
 #include "era/xml_read.h"
 #include "persistent-data/error.h"
@@ -8,8 +9,10 @@
 #include "tools/fresh.h"
 #include "tools/input.h"
 #include "tools/schema.h"
+#include "tools/temporary.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
 	"Usage: era_restore -i FILE -o {device|file} [options]\n"
@@ -44,30 +47,53 @@ static const struct option long_options[] = {
 /* Reads all of it; whatever is wrong with it has been told when this returns. */
 static int read_xml(struct input *xml, struct sink *sink)
 {
-	int r;
+	int r = xml_read(&xml->text, sink, &xml->cli->report);
 
-	if (!input_rewind(xml))
-		return PD_ERR_IO;
-	r = xml_read(&xml->text, sink, &xml->cli->report);
 	if (r == PD_ERR_NO_MEMORY)
 		cli_fail(xml->cli, "out of memory");
 	return r;
 }
 
-static bool measure_xml(struct input *xml, struct measure *measure)
+/* kept: what is read is kept there, too; it is closed where that cannot be done. */
+static bool measure_xml(struct input *xml, struct measure *measure, struct temporary *kept)
 {
+	struct sink *spool = NULL;
+	int r;
+
 	measure_init(measure);
-	return fresh_measured(xml->cli, read_xml(xml, &measure->sink));
+	if (kept->fd >= 0)
+		spool_open(&kept->output, &measure->sink, &spool);
+	r = read_xml(xml, spool ? spool : &measure->sink);
+	if (!spool || spool_error(spool))
+		temporary_close(kept);
+	spool_close(spool);
+	return fresh_measured(xml->cli, r);
 }
 
-static bool write_metadata(struct input *xml, struct block_io *io, const char *output)
+/* What was kept, or else the XML once more. */
+static int read_again(struct input *xml, struct temporary *kept, struct sink *sink)
+{
+	int r;
+
+	if (kept->fd < 0)
+		return input_rewind(xml) ? read_xml(xml, sink) : PD_ERR_IO;
+	r = temporary_rewind(kept) ? spool_replay(&kept->input, sink) : PD_ERR_IO;
+	xml->failed = kept->error;
+	if (kept->error)
+		cli_fail(xml->cli, "what was kept of it in a temporary file cannot be read: %s",
+			 strerror(kept->error));
+	return r;
+}
+
+static bool write_metadata(struct input *xml, struct temporary *kept, struct block_io *io,
+			   const char *output)
 {
 	struct cli *cli = xml->cli;
 	struct sink *sink = NULL;
 	int r = metadata_write_open(io, &sink);
 
 	if (!r)
-		r = read_xml(xml, sink);
+		r = read_again(xml, kept, sink);
 	else
 		cli_fail(cli, "%s", pd_error_text(r));
 	metadata_write_close(sink);
@@ -75,20 +101,42 @@ static bool write_metadata(struct input *xml, struct block_io *io, const char *o
 	return xml->failed ? false : fresh_written(cli, r);
 }
 
-/* The XML is read twice: nothing may be written before all of it is known to be good, and to fit. */
-static bool restore_to(struct input *xml, const char *output, struct cli_device *device)
+/* Nothing may be written before all of the XML is known to be good, and to fit. */
+static bool restore_by(struct input *xml, const char *output, struct block_io *io,
+		       struct temporary *kept)
 {
 	struct cli *cli = xml->cli;
 	struct measure measure;
 
-	if (cli_same_file(&device->st, &xml->st)) {
-		cli_fail(cli, "is the input itself");
+	input_begin(xml);
+	if (kept->fd < 0 && !input_keep(xml))
 		return false;
-	}
-	if (!measure_xml(xml, &measure))
+	if (!measure_xml(xml, &measure, kept))
 		return false;
 	cli->subject = output;
-	return fresh_fits(cli, &measure, device->io) && write_metadata(xml, device->io, output);
+	if (!fresh_fits(cli, &measure, io))
+		return false;
+	input_begin(xml);
+	if (kept->fd < 0 && !xml->can_rewind) {
+		cli_fail(cli, "cannot be kept in a temporary file: %s", strerror(kept->error));
+		return false;
+	}
+	return write_metadata(xml, kept, io, output);
+}
+
+static bool restore_to(struct input *xml, const char *output, struct cli_device *device)
+{
+	struct temporary kept;
+	bool done;
+
+	if (cli_same_file(&device->st, &xml->st)) {
+		cli_fail(xml->cli, "is the input itself");
+		return false;
+	}
+	temporary_open(&kept);
+	done = restore_by(xml, output, device->io, &kept);
+	temporary_close(&kept);
+	return done;
 }
 
 static bool restore(struct input *xml, const char *output)
@@ -105,14 +153,15 @@ static bool validate(struct input *xml)
 {
 	struct measure measure;
 
-	return measure_xml(xml, &measure) && input_rewind(xml) &&
-	       schema_validate(xml->cli, xml->fd);
+	measure_init(&measure);
+	return input_keep(xml) && fresh_measured(xml->cli, read_xml(xml, &measure.sink)) &&
+	       input_rewind(xml) && schema_validate(xml->cli, xml->fd);
 }
 
 static int run(struct cli *cli, const struct options *options)
 {
 	struct input xml;
-	bool done = input_open(&xml, cli, options->input, 2);
+	bool done = input_open(&xml, cli, options->input);
 
 	if (done)
 		done = options->validate ? validate(&xml) : restore(&xml, options->output);

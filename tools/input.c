@@ -2,12 +2,10 @@
 /* The text that a command takes in. */
 #include "tools/input.h"
 #include "persistent-data/error.h"
+#include "tools/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,22 +27,7 @@ static int input_read(void *context, char *buffer, size_t size, size_t *nr)
 	return PD_OK;
 }
 
-static bool write_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text += n;
-		size -= (size_t)n;
-	}
-	return true;
-}
-
-static bool copy_to(struct input *input, int fd)
+static bool copy_all(struct input *input, struct temporary *copy)
 {
 	char buffer[64 * 1024];
 	size_t nr;
@@ -53,41 +36,13 @@ static bool copy_to(struct input *input, int fd)
 		if (!nr)
 			return true;
 		input->size += nr;
-		if (!write_all(fd, buffer, nr)) {
+		if (copy->output.write(copy, buffer, nr)) {
 			cli_fail(input->cli, "cannot be copied to a temporary file: %s",
-				 strerror(errno));
+				 strerror(copy->error));
 			return false;
 		}
 	}
 	return false;
-}
-
-static int open_temporary(void)
-{
-	const char *directory = getenv("TMPDIR");
-	char name[PATH_MAX];
-	int fd;
-
-	snprintf(name, sizeof(name), "%s/era-XXXXXX", directory ? directory : "/tmp");
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(name);
-	return fd;
-}
-
-static bool keep_copy(struct input *input)
-{
-	int fd = open_temporary();
-	bool kept;
-
-	if (fd < 0) {
-		cli_fail(input->cli, "no temporary file can be made: %s", strerror(errno));
-		return false;
-	}
-	kept = copy_to(input, fd);
-	close(input->fd);
-	input->fd = fd;
-	return kept;
 }
 
 static bool open_file(struct input *input, const char *path)
@@ -104,7 +59,7 @@ static bool open_file(struct input *input, const char *path)
 	return true;
 }
 
-bool input_open(struct input *input, struct cli *cli, const char *path, unsigned passes)
+bool input_open(struct input *input, struct cli *cli, const char *path)
 {
 	*input = (struct input){.cli = cli,
 				.name = strcmp(path, "-") ? path : "standard input",
@@ -114,12 +69,9 @@ bool input_open(struct input *input, struct cli *cli, const char *path, unsigned
 		return false;
 	progress_init(&input->progress, cli->quiet);
 	cli->progress = &input->progress;
-	if (S_ISREG(input->st.st_mode))
-		input->size = (uint64_t)input->st.st_size;
-	else if (!keep_copy(input))
-		return false;
-	progress_init(&input->progress, cli->quiet);
-	input->progress.total = input->size * passes;
+	input->can_rewind = S_ISREG(input->st.st_mode);
+	if (input->can_rewind)
+		input->progress.total = input->size = (uint64_t)input->st.st_size;
 	return true;
 }
 
@@ -132,10 +84,33 @@ void input_close(struct input *input)
 		close(input->fd);
 }
 
-bool input_rewind(struct input *input)
+void input_begin(struct input *input)
 {
 	input->cli->subject = input->name;
 	input->cli->progress = &input->progress;
+}
+
+bool input_keep(struct input *input)
+{
+	struct temporary copy;
+
+	if (input->can_rewind)
+		return true;
+	if (!temporary_open(&copy)) {
+		cli_fail(input->cli, "no temporary file can be made: %s", strerror(copy.error));
+		return false;
+	}
+	input->can_rewind = copy_all(input, &copy);
+	close(input->fd);
+	input->fd = copy.fd;
+	return input->can_rewind && input_rewind(input);
+}
+
+bool input_rewind(struct input *input)
+{
+	input_begin(input);
+	progress_init(&input->progress, input->cli->quiet);
+	input->progress.total = input->size;
 	if (lseek(input->fd, 0, SEEK_SET) == 0)
 		return true;
 	cli_fail(input->cli, "cannot be read again: %s", strerror(errno));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The text that a command takes in, from a file or stdin, to be read any number of times: what cannot
- * be rewound is copied to a temporary file first. Reading shows as progress.
+ * The text that a command takes in, from a file or stdin. Reading shows as progress.
  */
 #ifndef TOOLS_INPUT_H
 #define TOOLS_INPUT_H
@@ -16,21 +15,25 @@ struct input {
 	struct cli *cli;
 	const char *name; /* for messages */
 	int fd;
-	struct stat st; /* of what was opened, not of the copy */
+	struct stat st;	 /* of what was opened, not of a copy */
+	bool can_rewind; /* it can be read from its beginning any number of times */
 	uint64_t size;
 	bool failed; /* it could not be read: a message has been printed */
 	struct progress progress;
 	struct text_input text;
 };
 
-/*
- * path: "-" for stdin. passes: how often it is going to be read. false: a message has been printed.
- * Close it in any case.
- */
-bool input_open(struct input *input, struct cli *cli, const char *path, unsigned passes);
+/* path: "-" for stdin. false: a message has been printed. Close it in any case. */
+bool input_open(struct input *input, struct cli *cli, const char *path);
 void input_close(struct input *input);
 
-/* Makes it the subject of messages, and the next read one from its beginning. */
+/* Makes it the subject of messages. */
+void input_begin(struct input *input);
+
+/* What cannot be rewound is copied to a temporary file, and read from there. false as above. */
+bool input_keep(struct input *input);
+
+/* To its beginning, and makes it the subject of messages. Only what can be rewound. false as above. */
 bool input_rewind(struct input *input);
 
 #endif

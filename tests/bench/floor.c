@@ -4,6 +4,7 @@
  * commands are measured against.
  *
  * usage: floor read FILE                     reads runs of 1 MiB, checksums each metadata block
+ *        floor copy FILE FILE                the same, and writes it all to the second, and flushes
  *        floor lines ERAS BITS RUNS [FILE]   prints so many lines of each kind; reads FILE before
  *        floor expat FILE                    parses XML with handlers that do nothing
  *        floor drain                         reads standard input to its end
@@ -29,7 +30,8 @@ static int fail(const char *what)
 	return EXIT_FAILURE;
 }
 
-static int read_file(const char *path)
+/* to: where all is written, too; -1: nowhere. */
+static int read_to(const char *path, int to)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	uint32_t all = 0;
@@ -38,11 +40,29 @@ static int read_file(const char *path)
 
 	if (fd < 0)
 		return fail(path);
-	for (; (n = pread(fd, buffer, RUN, at)) > 0; at += n)
+	for (; (n = pread(fd, buffer, RUN, at)) > 0; at += n) {
 		for (ssize_t i = 0; i + METADATA_BLOCK_SIZE <= n; i += METADATA_BLOCK_SIZE)
 			all |= crc32c(0xffffffff, buffer + i + 4, METADATA_BLOCK_SIZE - 4);
+		if (to >= 0 && pwrite(to, buffer, (size_t)n, at) != n)
+			return fail("writing");
+	}
 	close(fd);
 	return n < 0 ? fail(path) : !all;
+}
+
+static int read_file(const char *path)
+{
+	return read_to(path, -1);
+}
+
+static int copy_file(const char *from, const char *path)
+{
+	int to = open(path, O_WRONLY | O_CLOEXEC);
+	int status = to < 0 ? fail(path) : read_to(from, to);
+
+	if (!status && (fdatasync(to) || close(to)))
+		status = fail(path);
+	return status;
 }
 
 /*
@@ -218,6 +238,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "read"))
 		return read_file(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "copy"))
+		return copy_file(argv[2], argv[3]);
 	if ((argc == 5 || argc == 6) && !strcmp(argv[1], "lines"))
 		return print_lines(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "expat"))
@@ -225,7 +247,8 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "drain"))
 		return drain();
 	fprintf(stderr,
-		"usage: %s {read FILE | lines ERAS BITS RUNS [FILE] | expat FILE | drain}\n",
+		"usage: %s {read FILE | copy FILE FILE | lines ERAS BITS RUNS [FILE] | expat FILE "
+		"| drain}\n",
 		argv[0]);
 	return EXIT_FAILURE;
 }

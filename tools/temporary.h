@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A temporary file without a name, in TMPDIR or else /tmp, which is gone when it is closed or its
+ * process ends.
+ */
+#ifndef TOOLS_TEMPORARY_H
+#define TOOLS_TEMPORARY_H
+
+#include "era/text.h"
+#include "era/xml_read.h"
+
+#include <stdbool.h>
+
+struct temporary {
+	int fd;	   /* -1: there is none */
+	int error; /* in terms of errno: why not, or what became of reading or writing it */
+	struct text_output output; /* writes at its end, */
+	struct text_input input;   /* reads on from the place that it was set to */
+};
+
+/* false: error tells why. The structure must not be moved while it is open. */
+bool temporary_open(struct temporary *temporary);
+void temporary_close(struct temporary *temporary);
+
+/* To its beginning. */
+bool temporary_rewind(struct temporary *temporary);
+
+#endif
