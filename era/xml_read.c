@@ -5,31 +5,25 @@
  */
 #include "era/xml_read.h"
 #include "era/document.h"
+#include "era/markup.h"
 #include "era/superblock.h"
 #include "era/xml_scan.h"
 #include "persistent-data/error.h"
 #include "persistent-data/worker.h"
 
-#include <expat.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SCAN_SIZE (512 * 1024)
-#define CHUNK_SIZE (64 * 1024)
-/* expat keeps a tag or comment in memory until it has all of it. Ours are short. */
-#define LONGEST_TOKEN (1024 * 1024)
 
 struct xml_read {
-	XML_Parser parser;
+	struct markup markup;
 	const struct report *report;
 	struct document document;
-	uint64_t nr_scanned;   /* lines that the scanner has taken */
-	size_t opening_length; /* of what expat was given in their place, in its first line */
-	bool opening;	       /* it is being given that */
-	uint64_t nr_fed;       /* bytes given to expat */
-	bool in_leaf;	       /* an element that takes no others is open */
-	int error;
+	uint64_t nr_scanned; /* lines that the scanner has taken */
+	bool opening;	     /* expat is being given what stands in for these */
+	bool in_leaf;	     /* an element that takes no others is open */
 };
 
 /* Elements: which attributes they take, and what to do with them. */
@@ -44,40 +38,16 @@ struct values {
 struct element {
 	const char *name;
 	int (*start)(struct xml_read *xml, const struct values *values);
-	int (*end)(struct document *document); /* NULL: nothing to do */
+	int (*end)(struct document *document); /* NULL: it takes no other elements */
 	struct {
 		const char *name;
 		bool is_text; /* and may be absent; all others are numbers */
 	} attributes[MAX_ATTRIBUTES];
 };
 
-static int fail(struct xml_read *xml, int error)
-{
-	if (!xml->error)
-		xml->error = error;
-	XML_StopParser(xml->parser, XML_FALSE);
-	return error;
-}
-
-static unsigned long long line(const struct xml_read *xml)
-{
-	return XML_GetCurrentLineNumber(xml->parser) + xml->nr_scanned;
-}
-
-static unsigned long long column(const struct xml_read *xml)
-{
-	unsigned long long in_line = XML_GetCurrentColumnNumber(xml->parser) + 1;
-
-	return XML_GetCurrentLineNumber(xml->parser) == 1 ? in_line - xml->opening_length : in_line;
-}
-
-/* A message with the place that expat is at. */
 static int refuse(struct xml_read *xml, const char *problem, const char *about)
 {
-	if (!xml->error)
-		report_message(xml->report, "line %llu, column %llu: %s%s%s", line(xml),
-			       column(xml), problem, about ? ": " : "", about ? about : "");
-	return fail(xml, PD_ERR_CORRUPT);
+	return markup_refuse(&xml->markup, problem, about);
 }
 
 static int start_superblock(struct xml_read *xml, const struct values *values)
@@ -155,37 +125,22 @@ static int find_attribute(const struct element *element, const char *name)
 	return -1;
 }
 
-/* Decimal digits and nothing else, up to 2^32 - 1. */
-static bool parse_number(const char *text, uint32_t *number)
-{
-	uint64_t value = 0;
-
-	if (!*text)
-		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		value = value * 10 + (uint64_t)(*text - '0');
-		if (value > UINT32_MAX)
-			return false;
-	}
-	*number = (uint32_t)value;
-	return true;
-}
-
 static int parse_attributes(struct xml_read *xml, const struct element *element,
 			    const XML_Char **attributes, struct values *values)
 {
 	memset(values, 0, sizeof(*values));
 	for (; attributes[0]; attributes += 2) {
 		int i = find_attribute(element, attributes[0]);
+		uint64_t number;
 
 		if (i < 0)
 			return refuse(xml, "unknown attribute", attributes[0]);
 		values->text[i] = attributes[1];
-		if (!element->attributes[i].is_text &&
-		    !parse_number(attributes[1], &values->number[i]))
+		if (element->attributes[i].is_text)
+			continue;
+		if (!markup_number(attributes[1], UINT32_MAX, &number))
 			return refuse(xml, "not a number from 0 to 4294967295", attributes[0]);
+		values->number[i] = (uint32_t)number;
 	}
 	for (int i = 0; i < MAX_ATTRIBUTES && element->attributes[i].name; i++)
 		if (!values->text[i] && !element->attributes[i].is_text)
@@ -196,13 +151,10 @@ static int parse_attributes(struct xml_read *xml, const struct element *element,
 /* What the document said to an element: its problem is told once, with the place. */
 static void conclude(struct xml_read *xml, int r)
 {
-	if (r == PD_ERR_CORRUPT && !xml->error)
-		refuse(xml, xml->document.problem, NULL);
-	else if (r)
-		fail(xml, r);
+	markup_conclude(&xml->markup, r, xml->document.problem);
 }
 
-/* expat's events. They can come in after one of them has stopped the parser: xml->error tells. */
+/* expat's events. They can come in after one of them has stopped the parser: xml->markup.error tells. */
 
 static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Char **attributes)
 {
@@ -210,7 +162,7 @@ static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Ch
 	const struct element *element = find_element(name);
 	struct values values;
 
-	if (xml->error || xml->opening)
+	if (xml->markup.error || xml->opening)
 		return;
 	if (!element)
 		refuse(xml, "unknown element", name);
@@ -224,10 +176,10 @@ static void XMLCALL on_start(void *user_data, const XML_Char *name, const XML_Ch
 static void XMLCALL on_end(void *user_data, const XML_Char *name)
 {
 	struct xml_read *xml = user_data;
-	const struct element *element = find_element(name);
+	const struct element *element = xml->in_leaf ? NULL : find_element(name);
 
 	xml->in_leaf = false;
-	if (!xml->error && !xml->opening && element && element->end)
+	if (!xml->markup.error && !xml->opening && element)
 		conclude(xml, element->end(&xml->document));
 }
 
@@ -243,79 +195,8 @@ static void XMLCALL on_text(void *user_data, const XML_Char *text, int length)
 	}
 }
 
-static void XMLCALL on_doctype(void *user_data, const XML_Char *name, const XML_Char *system_id,
-			       const XML_Char *public_id, int has_internal_subset)
-{
-	(void)name;
-	(void)system_id;
-	(void)public_id;
-	(void)has_internal_subset;
-	refuse(user_data, "a document type is not allowed", NULL);
-}
-
-static int open_parser(struct xml_read *xml)
-{
-	xml->parser = XML_ParserCreate(NULL);
-	if (!xml->parser)
-		return PD_ERR_NO_MEMORY;
-	XML_SetUserData(xml->parser, xml);
-	XML_SetElementHandler(xml->parser, on_start, on_end);
-	XML_SetCharacterDataHandler(xml->parser, on_text);
-	XML_SetStartDoctypeDeclHandler(xml->parser, on_doctype);
-	return PD_OK;
-}
-
-static int expat_error(struct xml_read *xml)
-{
-	enum XML_Error code = XML_GetErrorCode(xml->parser);
-
-	if (xml->error)
-		return xml->error;
-	if (code == XML_ERROR_NO_MEMORY)
-		return PD_ERR_NO_MEMORY;
-	return refuse(xml, XML_ErrorString(code), NULL);
-}
-
-static bool token_too_long(struct xml_read *xml)
-{
-	XML_Index at = XML_GetCurrentByteIndex(xml->parser);
-
-	return at >= 0 && xml->nr_fed - (uint64_t)at > LONGEST_TOKEN;
-}
-
-static int after_parsing(struct xml_read *xml, enum XML_Status status)
-{
-	if (status != XML_STATUS_OK)
-		return expat_error(xml);
-	if (token_too_long(xml))
-		return refuse(xml, "a tag or comment of more than 1 MiB", NULL);
-	return PD_OK;
-}
-
-static int feed(struct xml_read *xml, const char *text, size_t size)
-{
-	xml->nr_fed += size;
-	return after_parsing(xml, XML_Parse(xml->parser, text, (int)size, XML_FALSE));
-}
-
-static int feed_input(struct xml_read *xml, const struct text_input *input, bool *last)
-{
-	char *buffer = XML_GetBuffer(xml->parser, CHUNK_SIZE);
-	size_t nr = 0;
-	int r;
-
-	if (!buffer)
-		return PD_ERR_NO_MEMORY;
-	r = input->read(input->context, buffer, CHUNK_SIZE, &nr);
-	if (r)
-		return r;
-	*last = nr == 0;
-	xml->nr_fed += nr;
-	return after_parsing(xml, XML_ParseBuffer(xml->parser, (int)nr, nr == 0));
-}
-
-/* Brings expat to where the scanner stopped: into the same elements. */
-static int open_elements(struct xml_read *xml)
+/* Opens expat, and brings it to where the scanner stopped: into the same elements. */
+static int open_markup(struct xml_read *xml)
 {
 	static const char *const openings[] = {
 		[PLACE_BEFORE] = "",
@@ -325,24 +206,17 @@ static int open_elements(struct xml_read *xml)
 		[PLACE_AFTER] = "<superblock/>",
 	};
 	const char *opening = openings[xml->document.place];
-	int r;
+	int r = markup_open(&xml->markup, xml->report, on_start, on_end);
 
-	xml->opening_length = strlen(opening);
+	if (r)
+		return r;
+	XML_SetCharacterDataHandler(xml->markup.parser, on_text);
+	xml->markup.nr_lines_before = xml->nr_scanned;
+	xml->markup.stand_in = strlen(opening);
 	xml->opening = true;
-	r = feed(xml, opening, xml->opening_length);
+	r = markup_feed(&xml->markup, opening, strlen(opening));
 	xml->opening = false;
 	return r;
-}
-
-/* Parses all that follows. */
-static int parse_rest(struct xml_read *xml, const struct text_input *input)
-{
-	bool last = false;
-	int r = PD_OK;
-
-	while (!r && !last)
-		r = feed_input(xml, input, &last);
-	return r ? r : document_end(&xml->document);
 }
 
 /* Metadata itself, rather than a dump of it, would only be called malformed. */
@@ -453,14 +327,14 @@ static int read_document(struct xml_read *xml, struct ahead *ahead)
 	int behind = finish_ahead(ahead, &room);
 
 	if (!r)
-		r = open_parser(xml);
+		r = open_markup(xml);
 	if (!r)
-		r = open_elements(xml);
+		r = markup_feed(&xml->markup, window.text, window.size);
 	if (!r)
-		r = feed(xml, window.text, window.size);
+		r = behind ? behind : markup_feed(&xml->markup, room->text, room->size);
 	if (!r)
-		r = behind ? behind : feed(xml, room->text, room->size);
-	return r ? r : parse_rest(xml, ahead->input);
+		r = markup_feed_rest(&xml->markup, ahead->input);
+	return r ? r : document_end(&xml->document);
 }
 
 static int open_ahead(struct ahead *ahead, const struct text_input *input)
@@ -498,8 +372,7 @@ int xml_read(const struct text_input *input, struct sink *sink, const struct rep
 	if (!r)
 		r = read_document(xml, &ahead);
 	close_ahead(&ahead);
-	if (xml->parser)
-		XML_ParserFree(xml->parser);
+	markup_close(&xml->markup);
 	free(xml);
 	return r;
 }

@@ -124,8 +124,13 @@ static bool restore_by(struct input *xml, const char *output, struct block_io *i
 	return write_metadata(xml, kept, io, output);
 }
 
+/*
+ * A stream takes less room than the metadata that are made of it. So what is larger than the output is
+ * not kept: it does not fit, and a few lines of XML can ask for any amount.
+ */
 static bool restore_to(struct input *xml, const char *output, struct cli_device *device)
 {
+	uint64_t room = (device->io->nr_blocks + 1) * METADATA_BLOCK_SIZE;
 	struct temporary kept;
 	bool done;
 
@@ -133,7 +138,7 @@ static bool restore_to(struct input *xml, const char *output, struct cli_device 
 		cli_fail(xml->cli, "is the input itself");
 		return false;
 	}
-	temporary_open(&kept);
+	temporary_open(&kept, room);
 	done = restore_by(xml, output, device->io, &kept);
 	temporary_close(&kept);
 	return done;

@@ -96,7 +96,7 @@ bool input_keep(struct input *input)
 
 	if (input->can_rewind)
 		return true;
-	if (!temporary_open(&copy)) {
+	if (!temporary_open(&copy, UINT64_MAX)) {
 		cli_fail(input->cli, "no temporary file can be made: %s", strerror(copy.error));
 		return false;
 	}

@@ -20,6 +20,11 @@ static int temporary_write(void *context, const char *text, size_t size)
 {
 	struct temporary *temporary = context;
 
+	if (size > temporary->room) {
+		errno = EFBIG;
+		return fail(temporary);
+	}
+	temporary->room -= size;
 	while (size) {
 		ssize_t n = write(temporary->fd, text, size);
 
@@ -47,12 +52,13 @@ static int temporary_read(void *context, char *buffer, size_t size, size_t *nr)
 	return PD_OK;
 }
 
-bool temporary_open(struct temporary *temporary)
+bool temporary_open(struct temporary *temporary, uint64_t max)
 {
 	const char *directory = getenv("TMPDIR");
 	char name[PATH_MAX];
 
-	*temporary = (struct temporary){.output = {temporary_write, temporary, true},
+	*temporary = (struct temporary){.room = max,
+					.output = {temporary_write, temporary, true},
 					.input = {temporary_read, temporary}};
 	snprintf(name, sizeof(name), "%s/era-XXXXXX", directory ? directory : "/tmp");
 	temporary->fd = mkostemp(name, O_CLOEXEC);
