@@ -367,6 +367,8 @@ static int open_sound(struct live *live, struct block_io *io, uint32_t data_bloc
 	live->now.superblock.flags = 0;
 	live->committed = live->now;
 	metadata_close(metadata);
+	/* What follows is read a block at a time. */
+	block_io_rest(io);
 	return r;
 }
 

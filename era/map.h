@@ -31,7 +31,7 @@ struct era_map;
 /*
  * Opens or formats metadata, makes them fit an origin of so many bytes, and begins an era; see
  * live_open() for the errors, which are reported. data_block_size: sectors. io and report stay the
- * caller's and must outlive the result.
+ * caller's and must outlive the result. No thread is left running: a program may fork then.
  */
 int era_map_open(struct block_io *io, uint32_t data_block_size, uint64_t origin_bytes,
 		 const struct report *report, struct era_map **result);

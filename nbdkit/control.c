@@ -182,9 +182,14 @@ static void *serve(void *context)
 
 static bool nobody_listens(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
 	bool refused;
+	int fd;
 
+	/* What is no socket refuses connections as well. */
+	if (lstat(address->sun_path, &st) || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	refused = connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&

@@ -33,6 +33,12 @@ int block_io_finish(struct block_io *io, struct block_read *read)
 	return block_io_read(io, read->first, read->count, read->buffer);
 }
 
+void block_io_rest(struct block_io *io)
+{
+	if (io->ops->rest)
+		io->ops->rest(io);
+}
+
 int block_io_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer)
 {
 	return within(io, first, count) ? io->ops->write(io, first, count, buffer) : PD_ERR_IO;

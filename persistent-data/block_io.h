@@ -43,6 +43,8 @@ struct block_io_ops {
 	/* NULL, both, if the device cannot read ahead. false: block_io_finish() is to read it all. */
 	bool (*begin)(struct block_io *io, struct block_read *read);
 	int (*finish)(struct block_io *io, struct block_read *read);
+	/* NULL if it has no threads. */
+	void (*rest)(struct block_io *io);
 };
 
 /* More reads than this are never worth being under way at once. */
@@ -69,6 +71,12 @@ int block_io_write(struct block_io *io, uint64_t first, uint32_t count, const vo
 void block_io_begin(struct block_io *io, struct block_read *read);
 int block_io_finish(struct block_io *io, struct block_read *read);
 
+/*
+ * Ends the threads that read ahead; the next read that is begun starts new ones. No read may be under
+ * way. For a program that is about to fork: threads do not come along.
+ */
+void block_io_rest(struct block_io *io);
+
 /* Returns when all that was written is on stable storage. */
 int block_io_flush(struct block_io *io);
 
@@ -79,7 +87,7 @@ void block_io_close(struct block_io *io);
  * A regular file or block device that the caller opened; fd stays the caller's and must stay open.
  * On a block device O_DIRECT is switched on for the open file. PD_ERR_UNSUPPORTED: some other kind
  * of file; PD_ERR_IO: its size could not be found. Reads that are begun are done by threads of the
- * device's own, which end when it is closed.
+ * device's own, which end when it is closed, or by block_io_rest().
  */
 int block_io_open_fd(int fd, struct block_io **result);
 

@@ -29,7 +29,7 @@ struct file_io {
 	struct block_read *queue;
 	struct block_read **queue_end; /* where the next one goes */
 	unsigned nr_under_way;	       /* in the queue or being read by a helper */
-	bool closing;
+	bool resting;
 	unsigned nr_helpers;
 	pthread_t helpers[BLOCK_IO_AHEAD_MAX];
 };
@@ -111,7 +111,7 @@ static void *help(void *context)
 	struct block_read *read;
 
 	pthread_mutex_lock(&file->lock);
-	while (!file->closing) {
+	while (!file->resting) {
 		read = file->queue;
 		if (!read) {
 			pthread_cond_wait(&file->queued, &file->lock);
@@ -183,24 +183,32 @@ static int file_finish(struct block_io *io, struct block_read *read)
 	return read->result;
 }
 
-static void file_close(struct block_io *io)
+static void file_rest(struct block_io *io)
 {
 	struct file_io *file = (struct file_io *)io;
 
 	pthread_mutex_lock(&file->lock);
-	file->closing = true;
+	file->resting = true;
 	pthread_cond_broadcast(&file->queued);
 	pthread_mutex_unlock(&file->lock);
-	for (unsigned i = 0; i < file->nr_helpers; i++)
-		pthread_join(file->helpers[i], NULL);
+	while (file->nr_helpers)
+		pthread_join(file->helpers[--file->nr_helpers], NULL);
+	file->resting = false;
+}
+
+static void file_close(struct block_io *io)
+{
+	struct file_io *file = (struct file_io *)io;
+
+	file_rest(io);
 	pthread_cond_destroy(&file->done);
 	pthread_cond_destroy(&file->queued);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
 }
 
-static const struct block_io_ops file_ops = {file_read,	 file_write, file_flush,
-					     file_close, file_begin, file_finish};
+static const struct block_io_ops file_ops = {file_read,	 file_write,  file_flush, file_close,
+					     file_begin, file_finish, file_rest};
 
 static int device_size(int fd, uint64_t *bytes)
 {
