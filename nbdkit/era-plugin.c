@@ -10,15 +10,13 @@
 
 #include "era/map.h"
 #include "nbdkit/control.h"
+#include "nbdkit/exclusive.h"
 #include "nbdkit/origin.h"
 #include "persistent-data/error.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -97,31 +95,9 @@ static int open_origin(void)
 	return -1;
 }
 
-/* Alone: on a block device against all others, on a file against the tools and other servers. */
-static int open_exclusively(void)
-{
-	struct stat st, origin;
-	int flags = O_RDWR | O_CLOEXEC;
-
-	if (stat(server.metadata, &st) || fstat(server.device.fd, &origin))
-		return errno;
-	if (S_ISBLK(st.st_mode))
-		flags |= O_EXCL;
-	else if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-	if (st.st_dev == origin.st_dev && st.st_ino == origin.st_ino)
-		return EBUSY;
-	server.metadata_fd = open(server.metadata, flags);
-	if (server.metadata_fd < 0)
-		return errno;
-	if (S_ISREG(st.st_mode) && flock(server.metadata_fd, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? EBUSY : errno;
-	return 0;
-}
-
 static int open_metadata(void)
 {
-	int r = open_exclusively();
+	int r = exclusive_open(server.metadata, &server.metadata_fd);
 
 	if (r) {
 		nbdkit_error("%s: %s", server.metadata,
@@ -306,7 +282,8 @@ static int era_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 	if (begin_write(count, offset, &write))
 		return -1;
 	return end_write(&write,
-			 origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM),
+			 origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM,
+				     flags & NBDKIT_FLAG_FAST_ZERO),
 			 flags, "zero");
 }
 

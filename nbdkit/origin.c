@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The origin. */
 #include "nbdkit/origin.h"
+#include "nbdkit/exclusive.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static int find_size(struct origin *origin)
 {
 	struct stat st;
-	off_t end;
+	off_t end = lseek(origin->fd, 0, SEEK_END);
 
-	if (fstat(origin->fd, &st))
-		return errno;
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-	end = lseek(origin->fd, 0, SEEK_END);
-	if (end < 0)
+	if (end < 0 || fstat(origin->fd, &st))
 		return errno;
 	origin->size = (uint64_t)end;
 	origin->block_device = S_ISBLK(st.st_mode);
@@ -29,23 +24,11 @@ static int find_size(struct origin *origin)
 
 int origin_open(struct origin *origin, const char *path)
 {
-	int flags = O_RDWR | O_CLOEXEC;
-	struct stat st;
+	int r;
 
 	*origin = (struct origin){.fd = -1};
-	/* Looked at before it is opened: opening a named pipe would wait for its other end. */
-	if (stat(path, &st))
-		return errno;
-	if (S_ISBLK(st.st_mode))
-		flags |= O_EXCL;
-	else if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-	origin->fd = open(path, flags);
-	if (origin->fd < 0)
-		return errno;
-	if (S_ISREG(st.st_mode) && flock(origin->fd, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? EBUSY : errno;
-	return find_size(origin);
+	r = exclusive_open(path, &origin->fd);
+	return r ? r : find_size(origin);
 }
 
 void origin_close(struct origin *origin)
@@ -107,13 +90,15 @@ static int allocate(const struct origin *origin, int mode, uint64_t length, uint
 	return !r ? 0 : errno == EINVAL || errno == ENODEV ? EOPNOTSUPP : errno;
 }
 
-int origin_zero(const struct origin *origin, uint64_t length, uint64_t offset, bool punch)
+int origin_zero(const struct origin *origin, uint64_t length, uint64_t offset, bool punch,
+		bool fast)
 {
 	int r = EOPNOTSUPP;
 
 	if (punch)
 		r = allocate(origin, FALLOC_FL_PUNCH_HOLE, length, offset);
-	if (r == EOPNOTSUPP)
+	/* For a block device that cannot do it, the kernel writes zeroes. */
+	if (r == EOPNOTSUPP && !(fast && origin->block_device))
 		r = allocate(origin, FALLOC_FL_ZERO_RANGE, length, offset);
 	return r;
 }

@@ -24,8 +24,9 @@ int origin_read(const struct origin *origin, void *buffer, uint64_t length, uint
 int origin_write(const struct origin *origin, const void *buffer, uint64_t length, uint64_t offset);
 int origin_flush(const struct origin *origin);
 
-/* EOPNOTSUPP: it has to be written. punch: may leave a hole. */
-int origin_zero(const struct origin *origin, uint64_t length, uint64_t offset, bool punch);
+/* EOPNOTSUPP: it has to be written. punch: may leave a hole. fast: only if it is faster than that. */
+int origin_zero(const struct origin *origin, uint64_t length, uint64_t offset, bool punch,
+		bool fast);
 
 /* Does what it can. */
 int origin_trim(const struct origin *origin, uint64_t length, uint64_t offset);

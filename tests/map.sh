@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # era_map and its nbdkit plugin, as a user sees them: serve, write over NBD, message, status, snapshot,
-# kill, serve again. What a client wrote must be what era_invalidate lists.
+# kill, serve again. What a client wrote must be what era_invalidate lists. On files, then on block
+# devices.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -12,7 +13,8 @@ done
 
 PATH=$PWD/build/bin:$PATH
 work=$(mktemp -d)
-passed=0 failed=0
+meta=$work/meta origin=$work/origin
+passed=0 failed=0 skipped=0
 server=
 # nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes.
 if [ -n "${ERA_SANITIZED:-}" ]; then
@@ -29,7 +31,16 @@ stop()	# [SIGNAL]
 	wait "$server" 2>/dev/null
 	server=
 }
-trap 'stop KILL; rm -rf "$work"' EXIT
+loops=()
+detach()
+{
+	for loop in "${loops[@]}"; do
+		blockdev --setrw "$loop"
+		losetup -d "$loop"
+	done
+	loops=()
+}
+trap 'stop KILL; umount "$work/mounted" 2>/dev/null; detach; rm -rf "$work"' EXIT
 
 ok()	# NAME COMMAND...
 {
@@ -68,7 +79,7 @@ fails()	# PATTERN COMMAND...: it must fail, and say so
 serve()	# [OPTION...]
 {
 	rm -f "$work/nbd"
-	"${serve_command[@]}" "$work/meta" "$work/origin" 128 \
+	"${serve_command[@]}" "$meta" "$origin" 128 \
 		--socket "$work/nbd" --control "$work/control" "$@" 2>"$work/err" &
 	server=$!
 	for ((i = 0; i < 200; i++)); do
@@ -96,7 +107,7 @@ is()	# EXPECTED COMMAND...
 
 changed()	# ERA [OPTION...]: the blocks in a line
 {
-	era_invalidate --written-since "$@" "$work/meta" | tr -d '\n' | sed 's/ //g'
+	era_invalidate --written-since "$@" "$meta" | tr -d '\n' | sed 's/ //g'
 }
 
 truncate -s 4M "$work/meta"
@@ -225,6 +236,10 @@ ok 'no such metadata' fails 'No such file' \
 ok 'a directory' fails 'directory' "${serve_command[@]}" "$work" "$work/origin" 128 --socket "$work/nbd2"
 ok 'one file for both' fails 'in use' \
 	"${serve_command[@]}" "$work/origin" "$work/origin" 128 --socket "$work/nbd2"
+echo precious >"$work/precious"
+ok 'a file where the control socket is to be' fails 'in use' \
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --control "$work/precious"
+ok 'and it is still there' is precious cat "$work/precious"
 ok 'no block size' fails 'BLOCK_SIZE' "${serve_command[@]}" "$work/meta" "$work/origin"
 ok 'an odd block size' fails 'multiple of 8' "${serve_command[@]}" "$work/meta" "$work/origin" 12
 ok 'two ways to serve' fails 'neither' \
@@ -315,5 +330,168 @@ ok 'which is on the local address only' sh -c '! grep -q "^ *[0-9]*: 00000000:$1
 	"$(printf %04X $port)"
 stop TERM
 
-echo "$passed passed, $failed failed"
+# On block devices.
+
+attach()	# FILE SIZE [OPTION...]: loop is one of that size
+{
+	truncate -s "$2" "$1" && loop=$(losetup -f --show "${@:3}" "$1" 2>"$work/out") && loops+=("$loop")
+}
+
+on_devices()	# SECTOR_SIZE
+{
+	rm -f "$work/meta.img" "$work/origin.img"
+	attach "$work/meta.img" 8M -b "$1" || return 1
+	meta=$loop
+	attach "$work/origin.img" 100M -b "$1" || return 1
+	origin=$loop
+}
+
+in_use() { du -k "$work/origin.img" | cut -f1; }
+
+# What is on the device, past the page cache.
+stored()	# BYTE
+{
+	dd if="$origin" bs=4096 count=1 skip=$(($1 / 4096)) iflag=direct 2>/dev/null | head -c 3
+}
+
+check_devices()
+{
+	local many
+
+	ok 'served' serve
+	ok 'their sizes' is '0 204800 era 8 10/2048 1 -' era_map status "$work/control"
+	ok 'a write, flushed, is on the device' client 'h.pwrite(b"abc", 65536 * 3)
+h.flush()'
+	ok '- there' is abc stored $((65536 * 3))
+	ok 'a write through (FUA)' client 'h.pwrite(b"def", 65536 * 5 - 1, nbd.CMD_FLAG_FUA)'
+	ok '- there' is ef stored $((65536 * 5))
+	ok 'one that takes 20 MiB' client 'h.pwrite(b"x" * (20 << 20), 65536 * 100)
+h.flush()'
+	ok '- takes them' test "$(in_use)" -gt 20000
+	ok 'checkpoint' era_map message "$work/control" checkpoint
+	ok 'trim' client 'h.trim(20 << 20, 65536 * 100)
+h.flush()
+assert h.pread(20 << 20, 65536 * 100) == bytes(20 << 20)'
+	ok '- reaches the device' test "$(in_use)" -lt 1000
+	ok 'zeroes, with a hole or without' client 'h.pwrite(b"x" * 262144, 65536 * 700)
+h.zero(131072, 65536 * 700)
+h.zero(131072, 65536 * 702, nbd.CMD_FLAG_NO_HOLE)
+try:
+    h.zero(131072, 65536 * 702, nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FAST_ZERO)
+    assert False, "the kernel writes them: that is not fast"
+except nbd.Error as error:
+    assert error.errno == "ENOTSUP", error
+assert h.pread(262144, 65536 * 700) == bytes(262144)'
+	ok 'zeroes and trims of no whole sectors' client 'h.pwrite(b"x" * 262144, 65536 * 800)
+h.zero(100000, 65536 * 800 + 77)
+h.trim(100, 65536 * 803 + 1)
+assert h.pread(262144, 65536 * 800)[:100078] == b"x" * 77 + bytes(100000) + b"x"'
+	many='<rangebegin="100"end="420"/><rangebegin="700"end="704"/><rangebegin="800"end="804"/>'
+	ok 'all are recorded' is "<blocks>$many</blocks>" sh -c 'era_map snapshot "$1" -- \
+		era_invalidate --metadata-snapshot --written-since 2 "$2" | tr -d "\n "' - "$work/control" "$meta"
+	ok 'the live device is not checked without a snapshot' fails 'metadata-snapshot' era_check "$meta"
+	ok 'nor written to' fails 'busy\|in use' era_restore -i /dev/null -o "$meta"
+	ok 'its snapshot is sound' era_map snapshot "$work/control" -- era_check --metadata-snapshot "$meta"
+	ok 'it can be dumped' era_map snapshot "$work/control" -- era_dump --metadata-snapshot -o "$work/out" "$meta"
+	ok 'an increment can be made of it' sh -c 'era_map snapshot "$1" -- \
+		era_copy --metadata-snapshot --written-since 2 -o "$4" "$2" "$3"' \
+		- "$work/control" "$meta" "$origin" "$work/increment"
+	ok 'a second server is refused' fails 'in use' \
+		"${serve_command[@]}" "$meta" "$work/origin2" 128 --socket "$work/nbd2"
+	ok 'for the origin as well' fails 'in use' \
+		"${serve_command[@]}" "$work/meta" "$origin" 128 --socket "$work/nbd2"
+	stop KILL
+	ok 'sound after a kill' era_check "$meta"
+	ok 'nothing lost by it' is "<blocks><rangebegin=\"3\"end=\"6\"/>$many</blocks>" changed 1
+	ok 'one device for both' fails 'in use' \
+		"${serve_command[@]}" "$origin" "$origin" 128 --socket "$work/nbd2"
+}
+
+# The origin's loop is told of the file's new size, as a logical volume is by lvextend.
+check_growth()
+{
+	truncate -s 200M "$work/origin.img"
+	losetup -c "$origin"
+	ok 'grown' serve
+	ok 'its size' is '0 409600 era' sh -c 'era_map status "$1" | cut -d" " -f1-3' - "$work/control"
+	ok 'a write at the end' client 'h.pwrite(b"end", (200 << 20) - 3)'
+	stop TERM
+	ok 'recorded' is '<blocks><blockblock="3199"/></blocks>' changed 4
+	truncate -s 1M "$work/origin.img"
+	losetup -c "$origin"
+	ok 'shrunk' serve
+	stop TERM
+	ok 'sound' era_check "$meta"
+	ok 'what is cut off is gone' is '<blocks><rangebegin="3"end="6"/></blocks>' changed 1
+}
+
+# nbdkit on its own goes into the background: it has to come to its end there, also after it has read
+# so much at the start that threads helped.
+check_background()
+{
+	local plugin=build/lib/nbdkit/plugins/nbdkit-era-plugin.so pid
+
+	truncate -s 20G "$work/origin.img"
+	losetup -c "$origin"
+	for ((i = 0; i < 2; i++)); do
+		rm -f "$work/nbd" "$work/pid"
+		ok 'in the background' timeout 60 "${serve_command[@]:0:${#serve_command[@]}-2}" nbdkit \
+			--unix "$work/nbd" --pidfile "$work/pid" $plugin metadata="$meta" origin="$origin" block-size=8
+		ok 'a write' client 'h.pwrite(b"x", 0)'
+		pid=$(cat "$work/pid")
+		kill "$pid"
+		ok 'comes to its end' timeout 20 tail -f --pid="$pid" /dev/null
+		kill -KILL "$pid" 2>/dev/null
+		ok 'sound' era_check "$meta"
+	done
+}
+
+check_refused_devices()
+{
+	local spare
+
+	mkdir -p "$work/mounted"
+	attach "$work/spare.img" 16M
+	spare=$loop
+	if mkfs.ext4 -q "$spare" 2>"$work/out" && mount "$spare" "$work/mounted" 2>"$work/out"; then
+		ok 'a mounted origin' fails 'in use' \
+			"${serve_command[@]}" "$meta" "$spare" 8 --socket "$work/nbd2"
+		ok 'mounted metadata' fails 'in use' \
+			"${serve_command[@]}" "$spare" "$origin" 8 --socket "$work/nbd2"
+		umount "$work/mounted"
+	else
+		echo "skipped: mounted devices: $(head -n 1 "$work/out")"
+		skipped=$((skipped + 1))
+	fi
+	ok 'a device with something else on it' fails 'superblock' \
+		"${serve_command[@]}" "$spare" "$origin" 8 --socket "$work/nbd2"
+	blockdev --setro "$spare"
+	ok 'an origin that is read-only' fails "$spare.*Read-only" \
+		"${serve_command[@]}" "$meta" "$spare" 8 --socket "$work/nbd2"
+	ok 'metadata that are' fails "$spare.*Read-only" \
+		"${serve_command[@]}" "$spare" "$origin" 8 --socket "$work/nbd2"
+}
+
+truncate -s 1M "$work/meta" "$work/origin2"
+for sector_size in 512 4096; do
+	if on_devices $sector_size; then
+		check_devices
+		check_growth
+	else
+		echo "skipped: devices of $sector_size byte sectors: $(head -n 1 "$work/out")"
+		skipped=$((skipped + 1))
+	fi
+	detach
+done
+if on_devices 512 && losetup -d "${loops[0]}" && loops=("${loops[1]}") && attach "$work/meta.img" 256M; then
+	meta=$loop
+	check_background
+	check_refused_devices
+else
+	echo "skipped: devices in the background: $(head -n 1 "$work/out")"
+	skipped=$((skipped + 1))
+fi
+detach
+
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
