@@ -329,6 +329,23 @@ int live_make_room(struct live *live, bool *idle)
 	return r;
 }
 
+int live_change(struct live *live, int (*change)(struct live *live, const void *context),
+		const void *context)
+{
+	bool idle = false;
+	int r;
+
+	for (;;) {
+		r = change(live, context);
+		if (r)
+			live_abort(live);
+		else
+			r = live_commit(live);
+		if (r != PD_ERR_NO_SPACE || live_make_room(live, &idle) || idle)
+			return r;
+	}
+}
+
 /* Opening. */
 
 static int format(struct live *live, struct block_io *io, uint32_t data_block_size)
@@ -397,27 +414,38 @@ static int resize(struct live *live, uint32_t nr_blocks)
 	return r;
 }
 
-static int resume(struct live *live, uint32_t nr_blocks)
+static int resume(struct live *live, const void *context)
 {
-	int r = resize(live, nr_blocks);
+	const uint32_t *nr_blocks = context;
+	int r = resize(live, *nr_blocks);
 
-	if (!r)
-		r = live_roll_over(live);
-	if (!r)
-		return live_commit(live);
-	live_abort(live);
-	return r;
+	return r ? r : live_roll_over(live);
 }
 
-/* What was left by others may be so full of past writesets that there is no room for a new one. */
-static int resume_or_digest(struct live *live, uint32_t nr_blocks)
+/*
+ * There must be room for the next era too, or metadata could be opened and written, but never be
+ * opened again. That past eras can be digested is part of it.
+ */
+static int check_next_era(struct live *live)
 {
 	bool idle = false;
-	int r = resume(live, nr_blocks);
+	int r;
 
-	while (r == PD_ERR_NO_SPACE && !idle && !live_make_room(live, &idle) && !idle)
-		r = resume(live, nr_blocks);
-	return r;
+	do {
+		r = live_roll_over(live);
+		live_abort(live);
+	} while (r == PD_ERR_NO_SPACE && !live_make_room(live, &idle) && !idle);
+	return r == PD_ERR_UNSUPPORTED ? PD_OK : r;
+}
+
+static int begin(struct live *live, uint32_t nr_blocks)
+{
+	const struct superblock *sb = &live->now.superblock;
+	bool grows = nr_blocks > sb->info.nr_blocks;
+	int r = live_change(live, resume, &nr_blocks);
+
+	/* What a snapshot takes is room that will be there. */
+	return r || !grows || sb->metadata_snap ? r : check_next_era(live);
 }
 
 static int check_sizes(uint32_t data_block_size, uint32_t nr_blocks, const struct report *report)
@@ -457,7 +485,7 @@ int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, 
 		r = open_or_format(live, io, data_block_size, report);
 	if (r)
 		return r;
-	r = resume_or_digest(live, nr_blocks);
+	r = begin(live, nr_blocks);
 	return r ? report_error(report, r, "no era can be begun: %s", pd_error_text(r)) : r;
 }
 

@@ -78,6 +78,13 @@ int live_digest(struct live *live, bool *idle);
  */
 int live_make_room(struct live *live, bool *idle);
 
+/*
+ * Does what `change` does, as one commit. If there is no room for it, past eras are digested for that,
+ * one after the other. Aborts on an error.
+ */
+int live_change(struct live *live, int (*change)(struct live *live, const void *context),
+		const void *context);
+
 /* Whether so little is free that commits should not wait: freed blocks are of use after one only. */
 bool live_is_tight(const struct live *live);
 

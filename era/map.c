@@ -188,27 +188,7 @@ static void set_marked(struct epoch *epoch, uint32_t begin, uint32_t end)
 					 memory_order_release);
 }
 
-/* Changing the metadata, by whoever's turn it is. */
-
-/* Does what `change` does, as one commit. Past eras give up their room if there is no other. */
-static int commit_change(struct live *live, int (*change)(struct live *live, const void *context),
-			 const void *context)
-{
-	bool idle = false;
-	int r;
-
-	for (;;) {
-		r = change(live, context);
-		if (r)
-			live_abort(live);
-		else
-			r = live_commit(live);
-		if (r != PD_ERR_NO_SPACE || live_make_room(live, &idle) || idle)
-			return r;
-	}
-}
-
-/* Marking. */
+/* Marking: the metadata are changed by whoever has the turn. */
 
 static int mark_on_disk(struct live *live, const void *context)
 {
@@ -227,7 +207,7 @@ static int mark_list(struct era_map *map, struct mark *list)
 
 	for (struct mark *mark = list; mark; mark = mark->next)
 		all_marked &= is_marked(epoch, mark->begin, mark->end);
-	r = all_marked ? PD_OK : commit_change(&map->live, mark_on_disk, list);
+	r = all_marked ? PD_OK : live_change(&map->live, mark_on_disk, list);
 	for (struct mark *mark = list; mark; mark = mark->next) {
 		mark->result = r;
 		if (!r)
@@ -354,7 +334,7 @@ static int change_in_turn(struct era_map *map,
 	pthread_mutex_lock(&map->mutex);
 	take_turn(map);
 	pthread_mutex_unlock(&map->mutex);
-	r = commit_change(&map->live, change, NULL);
+	r = live_change(&map->live, change, NULL);
 	pthread_mutex_lock(&map->mutex);
 	if (r != PD_ERR_USAGE)
 		note_result(map, r);
@@ -574,7 +554,7 @@ int era_map_close(struct era_map *map)
 	if (!map)
 		return PD_OK;
 	stop(map);
-	r = commit_change(&map->live, archive, NULL);
+	r = live_change(&map->live, archive, NULL);
 	era_map_abandon(map);
 	return r;
 }

@@ -74,9 +74,40 @@ static int digest_some(void)
 	return r || rand() % 2 ? r : live_commit(&live);
 }
 
-static int open_again(void)
+static int roll_over(void)
+{
+	return settle(live_roll_over(&live));
+}
+
+static int take_snapshot(void)
+{
+	return live.now.superblock.metadata_snap ? PD_OK : settle(live_take_snapshot(&live));
+}
+
+static int drop_snapshot(void)
+{
+	return live.now.superblock.metadata_snap ? settle(live_drop_snapshot(&live)) : PD_OK;
+}
+
+static int digest_all(void)
+{
+	bool idle = false;
+	int r = PD_OK;
+
+	while (!r && !idle)
+		r = settle(live_digest(&live, &idle));
+	return r;
+}
+
+static uint32_t any_size(void)
 {
 	static const uint32_t sizes[] = {1, 63, 64, 1018, 1019, 5000, 33000, 70000};
+
+	return sizes[below(8)];
+}
+
+static int open_again(void)
+{
 	int r = PD_OK;
 
 	/* In order, or by a crash. */
@@ -84,7 +115,7 @@ static int open_again(void)
 		r = settle(live_archive(&live));
 	live_close(&live);
 	if (rand() % 3 == 0)
-		world_resize(&world, sizes[below(8)]);
+		world_resize(&world, any_size());
 	is_open = false;
 	return r ? r : open_live();
 }
@@ -96,14 +127,12 @@ static int do_something(void)
 	case 1:
 	case 2:
 	case 3:
-		return settle(live_roll_over(&live));
+		return roll_over();
 	case 4:
-		return live.now.superblock.metadata_snap ? PD_OK
-							 : settle(live_take_snapshot(&live));
+		return take_snapshot();
 	case 5:
 	case 6:
-		return live.now.superblock.metadata_snap ? settle(live_drop_snapshot(&live))
-							 : PD_OK;
+		return drop_snapshot();
 	case 7:
 	case 8:
 	case 9:
@@ -216,25 +245,68 @@ Test(live, snapshot)
 	end();
 }
 
-/* What the cut left must be fit to go on with, and nothing be lost by that. */
-static void check_going_on(struct world_check *check, uint8_t *image)
+/*
+ * What the cut left must be fit to go on with, and nothing be lost by that: with the same size or
+ * another one, to its end or to another power cut.
+ */
+struct second_cut {
+	struct world_check *check;
+	size_t nr; /* records of the world before the first cut */
+};
+
+static void check_second_cut(void *context, uint8_t *image, size_t nr)
 {
-	struct block_io *io;
+	struct second_cut *second = context;
+
+	(void)nr;
+	world_check(second->check, image, second->nr);
+}
+
+/* Returns the era in which block 0 was written; 0: it was not, there is no room. */
+static uint32_t go_on(struct block_io *io, uint32_t nr_blocks)
+{
 	struct live next;
+	uint32_t written = 0;
+	bool idle;
 
-	if (check->eras.info.nr_blocks == 0)
-		return;
-	cr_assert_not(block_io_open_memory(image, world.nr_metadata_blocks, &io));
-	if (!live_open(&next, io, BLOCK_SIZE, check->eras.info.nr_blocks, NULL)) {
-		bool idle;
-
-		if (live_mark(&next, 0, 1) || live_digest(&next, &idle) || live_roll_over(&next))
+	if (!live_open(&next, io, BLOCK_SIZE, nr_blocks, NULL)) {
+		written = next.now.superblock.info.current_era;
+		if (live_mark(&next, 0, 1) || live_digest(&next, &idle) || live_roll_over(&next)) {
 			live_abort(&next);
-		else
+			written = 0;
+		} else {
 			cr_assert_eq(live_commit(&next), PD_OK);
+		}
 	}
 	live_close(&next);
+	return written;
+}
+
+static void check_going_on(struct world_check *check, uint8_t *image, size_t nr)
+{
+	uint32_t written, nr_blocks = rand() % 4 ? check->eras.info.nr_blocks : any_size();
+	size_t size = (size_t)world.nr_metadata_blocks * METADATA_BLOCK_SIZE;
+	struct second_cut second = {check, nr};
+	uint8_t *before = malloc(size);
+	struct block_io *io, *recorded;
+	struct io_log log;
+	struct power_cuts cuts = {&log, WORLD_METADATA, world.nr_metadata_blocks, before, 2,
+				  1,	&second,	check_second_cut};
+
+	cr_assert_not_null(before);
+	memcpy(before, image, size);
+	cr_assert_not(block_io_open_memory(image, world.nr_metadata_blocks, &io));
+	io_log_init(&log);
+	recorded = io_log_open(&log, WORLD_METADATA, io);
+	written = nr_blocks ? go_on(recorded, nr_blocks) : 0;
+	world_check(check, image, nr);
+	cr_assert(!written || check->eras.era[0] >= written);
+	if (rand() % 24 == 0)
+		power_cuts_check(&cuts, 0);
+	block_io_close(recorded);
 	block_io_close(io);
+	io_log_free(&log);
+	free(before);
 }
 
 static void check_cut(void *context, uint8_t *image, size_t nr)
@@ -242,16 +314,14 @@ static void check_cut(void *context, uint8_t *image, size_t nr)
 	struct world_check *check = context;
 
 	world_check(check, image, nr);
-	if (rand() % 8)
-		return;
-	check_going_on(check, image);
-	world_check(check, image, nr);
+	if (rand() % 8 == 0)
+		check_going_on(check, image, nr);
 }
 
 static void cut_power(uint64_t nr_metadata_blocks, uint32_t nr_blocks, int nr_steps)
 {
 	struct world_check *check = calloc(1, sizeof(*check));
-	struct power_cuts cuts = {&world.log, WORLD_METADATA, nr_metadata_blocks, 3,
+	struct power_cuts cuts = {&world.log, WORLD_METADATA, nr_metadata_blocks, NULL, 3,
 				  4,	      check,	      check_cut};
 	unsigned long nr;
 
@@ -286,6 +356,33 @@ Test(live, power_cuts_small)
 	}
 }
 
+/* Each thing that there is to do, be the rest as random as it likes. */
+
+static int open_with_size(uint32_t nr_blocks)
+{
+	int r = settle(live_archive(&live));
+
+	live_close(&live);
+	world_resize(&world, nr_blocks);
+	is_open = false;
+	return r ? r : open_live();
+}
+
+static int grow(void)
+{
+	return open_with_size(70000);
+}
+
+static int shrink(void)
+{
+	return open_with_size(1019);
+}
+
+static int (*const everything[])(void) = {
+	write_some, roll_over,	 take_snapshot, write_some, roll_over,	   digest_all, shrink,
+	write_some, digest_some, grow,		write_some, drop_snapshot, roll_over,  digest_all};
+#define NR_EVERYTHING (sizeof(everything) / sizeof(everything[0]))
+
 /* The Nth operation fails, or that one and all behind it: nothing is lost, and it opens again. */
 static bool fail_at(unsigned kinds, long nth, bool for_good)
 {
@@ -297,8 +394,8 @@ static bool fail_at(unsigned kinds, long nth, bool for_good)
 	world_init(&world, 300, 70000);
 	world.failure = (struct failure){kinds, nth, for_good, 5};
 	r = open_live();
-	for (int i = 0; !r && i < 60; i++) {
-		r = do_something();
+	for (size_t i = 0; !r && i < NR_EVERYTHING + 40; i++) {
+		r = i < NR_EVERYTHING ? everything[i]() : do_something();
 		/* Whoever fails may go on, but where nobody knows which superblock is there. */
 		if (r == PD_ERR_IO && is_open && !live.tx.in_doubt && !for_good)
 			r = PD_OK;
@@ -374,6 +471,59 @@ Test(live, opens_when_full)
 	end();
 }
 
+/* However small the device: what could be opened once can be opened again, and written. */
+
+static int mark_one(struct live *marked, const void *context)
+{
+	const uint32_t *block = context;
+
+	return live_mark(marked, *block, *block + 1);
+}
+
+static bool opens_twice(uint64_t nr_metadata_blocks, uint32_t nr_before, uint32_t nr_blocks)
+{
+	bool opened;
+
+	world_init(&world, nr_metadata_blocks, nr_before);
+	opened = !open_live();
+	live_close(&live);
+	if (opened) {
+		world_resize(&world, nr_blocks);
+		opened = !open_live();
+		for (int i = 0; opened && i < 4; i++) {
+			uint32_t block = below(nr_blocks);
+
+			cr_assert_eq(live_change(&live, mark_one, &block), PD_OK,
+				     "%lu metadata blocks for %u", nr_metadata_blocks, nr_blocks);
+			world_write(&world, block, block + 1, era());
+			live_close(&live);
+			cr_assert_eq(open_live(), PD_OK, "%lu metadata blocks for %u",
+				     nr_metadata_blocks, nr_blocks);
+		}
+	}
+	if (opened)
+		world_expect_exact(&world);
+	end();
+	return opened;
+}
+
+Test(live, opens_again)
+{
+	static const uint32_t numbers[] = {1, 1019, 33000, 70000};
+
+	srand(11);
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t nr = 3;
+
+		while (!opens_twice(nr, numbers[i], numbers[i]))
+			nr++;
+		for (uint64_t more = nr; more < nr + 30; more++) {
+			cr_expect(opens_twice(more, numbers[i], numbers[i]));
+			opens_twice(more, 1, numbers[i]);
+		}
+	}
+}
+
 /* A device of the size that era_metadata_size tells is enough, and a much smaller one is not. */
 
 static int rewrite_all(unsigned nr_eras)
@@ -385,16 +535,6 @@ static int rewrite_all(unsigned nr_eras)
 		if (!r)
 			r = settle(live_roll_over(&live));
 	}
-	return r;
-}
-
-static int digest_all(void)
-{
-	bool idle = false;
-	int r = PD_OK;
-
-	while (!r && !idle)
-		r = settle(live_digest(&live, &idle));
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include "tests/support/power_cuts.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -240,8 +241,8 @@ static void check_cut(void *context, uint8_t *image, size_t nr)
 Test(map, power_cuts_under_threads)
 {
 	struct origin_check *check = calloc(1, sizeof(*check));
-	struct power_cuts cuts = {&place.log,  METADATA, 400,	   CUT_SAMPLES,
-				  CUT_SAMPLES, check,	 check_cut};
+	struct power_cuts cuts = {&place.log,  METADATA,    400,   NULL,
+				  CUT_SAMPLES, CUT_SAMPLES, check, check_cut};
 	uint8_t *copies[2] = {NULL};
 	size_t formatted;
 
@@ -253,6 +254,91 @@ Test(map, power_cuts_under_threads)
 	cr_log_info("%zu records, %lu images", place.log.nr, power_cuts_check(&cuts, formatted));
 	free(check);
 	end();
+}
+
+/*
+ * The Nth write or flush of the metadata fails while all that goes on: who is told that it went well
+ * can rely on it, and the others are told.
+ */
+
+static int ok_or_failed(int r)
+{
+	cr_assert(!r || (r == PD_ERR_IO && failure_happened(&place.failure)) ||
+			  (r == PD_ERR_USAGE && failure_happened(&place.failure)),
+		  "%s", pd_error_text(r));
+	return r;
+}
+
+static void *failing_writer(void *context)
+{
+	unsigned seed = (unsigned)(uintptr_t)context;
+
+	for (unsigned i = 0; i < place.nr_writes; i++)
+		ok_or_failed(write_blocks((uint64_t)rand_r(&seed) % place.nr_origin, 1));
+	return NULL;
+}
+
+/* Behind a failure a snapshot may be held still, or none be there to be dropped. */
+static void *failing_messenger(void *context)
+{
+	(void)context;
+	while (!atomic_load(&place.stop)) {
+		if (!ok_or_failed(era_map_checkpoint(place.map)))
+			atomic_store(&place.newest, era());
+		ok_or_failed(era_map_take_metadata_snap(place.map));
+		ok_or_failed(era_map_drop_metadata_snap(place.map));
+		usleep(200);
+	}
+	return NULL;
+}
+
+static void run_failing_threads(void)
+{
+	pthread_t writers[NR_WRITERS], messenger;
+
+	place.nr_writes = 40;
+	cr_assert_eq(era_map_start(place.map), PD_OK);
+	atomic_store(&place.newest, era());
+	for (uintptr_t i = 0; i < NR_WRITERS; i++)
+		cr_assert_not(pthread_create(&writers[i], NULL, failing_writer, (void *)(i + 1)));
+	cr_assert_not(pthread_create(&messenger, NULL, failing_messenger, NULL));
+	for (int i = 0; i < NR_WRITERS; i++)
+		pthread_join(writers[i], NULL);
+	atomic_store(&place.stop, 1);
+	pthread_join(messenger, NULL);
+}
+
+static bool fail_under_threads(unsigned kinds, long nth, bool for_good)
+{
+	static struct eras eras;
+	bool failed;
+
+	begin(400, 2000);
+	place.failure.kinds = kinds;
+	place.failure.error = EIO;
+	place.failure.for_good = for_good;
+	atomic_store(&place.failure.left, nth);
+	run_failing_threads();
+	failed = failure_happened(&place.failure);
+	era_map_close(place.map);
+	cr_assert(eras_read_memory(&eras, place.metadata, place.nr_metadata, false), "%s",
+		  eras.problem);
+	for (uint64_t i = 0; i < place.nr_origin; i++) {
+		uint32_t known;
+
+		memcpy(&known, place.origin + i * BLOCK_BYTES, sizeof(known));
+		cr_assert_geq(eras.era[i], known, "failure %ld: block %lu", nth, i);
+	}
+	end();
+	return failed;
+}
+
+Test(map, failures_under_threads)
+{
+	for (long nth = 0; nth < (CUT_SAMPLES ? 40 : 4); nth++) {
+		cr_assert(fail_under_threads(FAIL_WRITES, nth, nth % 2));
+		cr_assert(fail_under_threads(FAIL_FLUSHES, nth, nth % 2));
+	}
 }
 
 /* First writes that arrive together share commits: 32 threads, far fewer commits. */

@@ -80,6 +80,8 @@ unsigned long power_cuts_check(const struct power_cuts *cuts, size_t from)
 	cutting->durable = calloc(1, cutting->size);
 	cutting->image = aligned_alloc(METADATA_BLOCK_SIZE, cutting->size);
 	cr_assert(cutting->durable && cutting->image);
+	if (cuts->before)
+		memcpy(cutting->durable, cuts->before, cutting->size);
 	for (size_t nr = 0; nr <= cuts->log->nr; nr++) {
 		if (nr >= from)
 			check_prefix(cutting, nr);

@@ -12,9 +12,10 @@
 struct power_cuts {
 	const struct io_log *log;
 	unsigned device;
-	uint64_t nr_blocks;  /* of the device, which was all zero at first */
-	unsigned all_up_to;  /* all subsets of so many writes or fewer; ... */
-	unsigned nr_samples; /* ... so many random ones of more */
+	uint64_t nr_blocks;    /* of the device */
+	const uint8_t *before; /* what was on it at first; NULL: zeroes */
+	unsigned all_up_to;    /* all subsets of so many writes or fewer; ... */
+	unsigned nr_samples;   /* ... so many random ones of more */
 	void *context;
 	/* image is what may be on the device when the first nr records had been issued */
 	void (*check)(void *context, uint8_t *image, size_t nr);
