@@ -76,14 +76,13 @@ fails()	# PATTERN COMMAND...: it must fail, and say so
 	}
 }
 
-serve()	# [OPTION...]
+serve()
 {
-	rm -f "$work/nbd"
 	"${serve_command[@]}" "$meta" "$origin" 128 \
-		--socket "$work/nbd" --control "$work/control" "$@" 2>"$work/err" &
+		--socket "$work/nbd" --control "$work/control" 2>"$work/err" &
 	server=$!
 	for ((i = 0; i < 200; i++)); do
-		[ -S "$work/nbd" ] && [ -S "$work/control" ] && return 0
+		nbdinfo --size "nbd+unix:///?socket=$work/nbd" >"$work/out" 2>&1 && return 0
 		kill -0 $server 2>/dev/null || break
 		sleep 0.05
 	done
@@ -138,6 +137,8 @@ ok 'a metadata file that is in use is not written to' \
 ok 'a second server is refused' fails 'in use' \
 	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
 truncate -s 100M "$work/origin2"
+truncate -s 8192 "$work/tiny"
+truncate -s 1M "$work/meta2"
 ok 'a second server with another origin is refused' fails 'perhaps by another server' \
 	"${serve_command[@]}" "$work/meta" "$work/origin2" 128 --socket "$work/nbd2"
 
@@ -198,7 +199,11 @@ stop KILL
 ok 'sound after a kill' era_check "$work/meta"
 ok 'nothing lost by a kill' is '<blocks><rangebegin="400"end="402"/></blocks>' changed "$now"
 ok 'nobody there' fails 'nobody serves' era_map status "$work/control"
-ok 'a dead socket is replaced' serve
+ok 'both sockets are left' test -S "$work/nbd" -a -S "$work/control"
+ok 'dead sockets are replaced' serve
+ok 'one that is alive is not' fails 'in use' \
+	"${serve_command[@]}" "$work/meta2" "$work/origin2" 128 --socket "$work/nbd"
+ok 'its server is still there' client 'h.pread(1, 0)'
 ok 'a client that talks nonsense is no harm' sh -c '
 	printf "nonsense\nstatus\n" | timeout 5 python3 -c "
 import socket, sys
@@ -237,6 +242,8 @@ ok 'a directory' fails 'directory' "${serve_command[@]}" "$work" "$work/origin" 
 ok 'one file for both' fails 'in use' \
 	"${serve_command[@]}" "$work/origin" "$work/origin" 128 --socket "$work/nbd2"
 echo precious >"$work/precious"
+ok 'a file where the socket is to be' fails 'in use' \
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/precious"
 ok 'a file where the control socket is to be' fails 'in use' \
 	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --control "$work/precious"
 ok 'and it is still there' is precious cat "$work/precious"
@@ -247,7 +254,6 @@ ok 'two ways to serve' fails 'neither' \
 ok 'options of another verb' fails 'serve only' era_map status --port 1 "$work/control"
 ok 'no verb' fails 'is meant' era_map
 ok 'an unknown verb' fails 'is meant' era_map frobnicate
-truncate -s 8192 "$work/tiny"
 ok 'metadata too small' fails 'not enough space' \
 	"${serve_command[@]}" "$work/tiny" "$work/origin" 128 --socket "$work/nbd2"
 cp "$work/meta" "$work/damaged"
@@ -293,6 +299,27 @@ stop KILL
 ok 'sound all the same' era_check "$work/meta"
 ok 'and nothing lost' sh -c 'era_invalidate --written-since 1 "$1" | grep -q "block=\"0\"" &&
 	era_invalidate --written-since 1 "$1" | grep -q "block=\"60000\""' - "$work/meta"
+
+# So full that no era can be begun while the snapshot is held that nobody can drop: metadata are made
+# anew, larger and without it.
+
+ok 'served once more' serve
+ok 'a snapshot is taken again' era_map message "$work/control" take_metadata_snap
+ok 'full again' fails 'not enough space' fill
+stop KILL
+cp "$work/meta" "$work/full"
+end_of_room() { for ((i = 0; i < 30; i++)); do serve || return 0; stop KILL; done >"$work/said"; return 1; }
+ok 'no era can be begun in the end' end_of_room
+stop
+ok 'nothing lost yet' sh -c 'era_dump --logical "$1" | tail -n +2 >"$3" &&
+	era_dump --logical "$2" | tail -n +2 | cmp - "$3"' - "$work/full" "$work/meta" "$work/eras"
+truncate -s 2M "$work/larger"
+ok 'a larger device' sh -c 'era_dump "$1" | era_restore -q -i - -o "$2"' - "$work/meta" "$work/larger"
+mv "$work/larger" "$work/meta"
+ok 'is served' serve
+stop TERM
+ok 'with all that was recorded' sh -c 'era_dump --logical "$1" | tail -n +2 | cmp - "$2"' \
+	- "$work/meta" "$work/eras"
 
 # The origin grows and shrinks.
 

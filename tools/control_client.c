@@ -6,30 +6,55 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-int control_connect(struct cli *cli, const char *path)
+/* -1: errno tells why. */
+static int connect_to(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, error;
 
-	cli->subject = path;
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		cli_fail(cli, "too long for the name of a socket");
+		errno = ENAMETOOLONG;
 		return -1;
 	}
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !connect(fd, (const struct sockaddr *)&address, sizeof(address)))
+	if (fd < 0 || !connect(fd, (const struct sockaddr *)&address, sizeof(address)))
 		return fd;
-	if (errno == ECONNREFUSED)
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int control_connect(struct cli *cli, const char *path)
+{
+	int fd = connect_to(path);
+
+	cli->subject = path;
+	if (fd < 0 && errno == ECONNREFUSED)
 		cli_fail(cli, "nobody serves a device there");
-	else
+	else if (fd < 0)
 		cli_fail(cli, "cannot connect: %s", strerror(errno));
+	return fd;
+}
+
+void control_remove_dead(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	/* What is no socket refuses connections as well. */
+	if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
+		return;
+	fd = connect_to(path);
 	if (fd >= 0)
 		close(fd);
-	return -1;
+	else if (errno == ECONNREFUSED)
+		unlink(path);
 }
 
 static bool send_line(const struct cli *cli, int fd, const char *line)

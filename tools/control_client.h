@@ -16,4 +16,7 @@ int control_connect(struct cli *cli, const char *path);
  */
 bool control_ask(const struct cli *cli, int fd, const char *line, char reply[CONTROL_REPLY_MAX]);
 
+/* Removes a socket on which nobody listens, as one who was killed leaves it. */
+void control_remove_dead(const char *path);
+
 #endif

@@ -84,6 +84,7 @@ static int run_nbdkit(const struct cli *cli, const struct options *options, char
 	if (!find_plugin(cli, plugin))
 		return EXIT_FAILURE;
 	if (options->socket) {
+		control_remove_dead(options->socket);
 		arguments[nr++] = "--unix";
 		arguments[nr++] = options->socket;
 	} else {
