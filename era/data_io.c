@@ -2,6 +2,7 @@
 /* Devices of data: the checks all of them share, and files and block devices. */
 #include "era/data_io.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,41 +59,7 @@ struct fd_data {
 
 static int fd_read(struct data_io *io, uint64_t offset, size_t size, void *buffer)
 {
-	const struct fd_data *data = (struct fd_data *)io;
-	uint8_t *to = buffer;
-
-	while (size) {
-		ssize_t n = pread(data->fd, to, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO; /* it became shorter under our hands */
-		if (n <= 0)
-			return PD_ERR_IO;
-		to += n;
-		offset += (uint64_t)n;
-		size -= (size_t)n;
-	}
-	return PD_OK;
-}
-
-static int write_all(int fd, uint64_t offset, size_t size, const uint8_t *from)
-{
-	while (size) {
-		ssize_t n = pwrite(fd, from, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return PD_ERR_IO;
-		from += n;
-		offset += (uint64_t)n;
-		size -= (size_t)n;
-	}
-	return PD_OK;
+	return read_whole(((const struct fd_data *)io)->fd, buffer, size, offset);
 }
 
 static int set_direct(int fd, bool direct)
@@ -110,11 +77,11 @@ static int fd_write(struct data_io *io, uint64_t offset, size_t size, const void
 	int r, direct;
 
 	if (offset % data->align == 0 && size % data->align == 0)
-		return write_all(data->fd, offset, size, buffer);
+		return write_whole(data->fd, buffer, size, offset);
 	/* Parts of a device's blocks, which nothing that is made here asks for, take the page cache. */
 	if (set_direct(data->fd, false))
 		return PD_ERR_IO;
-	r = write_all(data->fd, offset, size, buffer);
+	r = write_whole(data->fd, buffer, size, offset);
 	direct = set_direct(data->fd, true);
 	return r ? r : direct;
 }

@@ -2,6 +2,7 @@
 /* The origin. */
 #include "nbdkit/origin.h"
 #include "nbdkit/exclusive.h"
+#include "persistent-data/whole_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,40 +39,14 @@ void origin_close(struct origin *origin)
 	origin->fd = -1;
 }
 
-int origin_read(const struct origin *origin, void *buffer, uint64_t length, uint64_t offset)
+int origin_read(const struct origin *origin, void *buffer, size_t length, uint64_t offset)
 {
-	char *to = buffer;
-
-	while (length) {
-		ssize_t n = pread(origin->fd, to, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? errno : EIO; /* it became shorter under our hands */
-		to += n;
-		offset += (uint64_t)n;
-		length -= (uint64_t)n;
-	}
-	return 0;
+	return read_whole(origin->fd, buffer, length, offset) ? errno : 0;
 }
 
-int origin_write(const struct origin *origin, const void *buffer, uint64_t length, uint64_t offset)
+int origin_write(const struct origin *origin, const void *buffer, size_t length, uint64_t offset)
 {
-	const char *from = buffer;
-
-	while (length) {
-		ssize_t n = pwrite(origin->fd, from, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? errno : EIO;
-		from += n;
-		offset += (uint64_t)n;
-		length -= (uint64_t)n;
-	}
-	return 0;
+	return write_whole(origin->fd, buffer, length, offset) ? errno : 0;
 }
 
 int origin_flush(const struct origin *origin)

@@ -7,6 +7,7 @@
 #define NBDKIT_ORIGIN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct origin {
@@ -20,8 +21,8 @@ struct origin {
 int origin_open(struct origin *origin, const char *path);
 void origin_close(struct origin *origin);
 
-int origin_read(const struct origin *origin, void *buffer, uint64_t length, uint64_t offset);
-int origin_write(const struct origin *origin, const void *buffer, uint64_t length, uint64_t offset);
+int origin_read(const struct origin *origin, void *buffer, size_t length, uint64_t offset);
+int origin_write(const struct origin *origin, const void *buffer, size_t length, uint64_t offset);
 int origin_flush(const struct origin *origin);
 
 /* EOPNOTSUPP: it has to be written. punch: may leave a hole. fast: only if it is faster than that. */

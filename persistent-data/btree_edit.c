@@ -145,6 +145,17 @@ int btree_edit_find(struct transaction *tx, const struct btree_values *values, u
 
 /* Changing. */
 
+/* The i-th entry of a leaf is the key's. PD_ERR_USAGE: it has none. */
+static int find_entry(const uint8_t *leaf, uint64_t key, unsigned *i)
+{
+	unsigned rank = node_rank(leaf, key);
+
+	if (!rank || node_key(leaf, rank - 1) != key)
+		return PD_ERR_USAGE;
+	*i = rank - 1;
+	return PD_OK;
+}
+
 int btree_edit_change(struct transaction *tx, const struct btree_values *values, uint64_t *root,
 		      uint64_t key, uint8_t **value)
 {
@@ -156,13 +167,11 @@ int btree_edit_change(struct transaction *tx, const struct btree_values *values,
 		r = depth == BTREE_MAX_DEPTH
 			    ? PD_ERR_CORRUPT
 			    : shadow_child(tx, values, node, child_of(node, key), &node);
-	if (r)
-		return r;
-	i = node_rank(node, key);
-	if (!i || node_key(node, i - 1) != key)
-		return PD_ERR_USAGE;
-	*value = node_value(node, i - 1);
-	return PD_OK;
+	if (!r)
+		r = find_entry(node, key, &i);
+	if (!r)
+		*value = node_value(node, i);
+	return r;
 }
 
 /* Inserting: a full node is split before it is entered, so its parent always has room. */
@@ -321,11 +330,9 @@ int btree_edit_remove(struct transaction *tx, const struct btree_values *values,
 		r = at_root ? shrink(tx, values, root, &node)
 			    : shadow_child(tx, values, node, child_of(node, key), &node);
 	}
-	if (r)
-		return r;
-	i = node_rank(node, key);
-	if (!i || node_key(node, i - 1) != key)
-		return PD_ERR_USAGE;
-	node_remove(node, i - 1);
-	return PD_OK;
+	if (!r)
+		r = find_entry(node, key, &i);
+	if (!r)
+		node_remove(node, i);
+	return r;
 }

@@ -2,6 +2,7 @@
 /* Files and block devices as devices of blocks. */
 #include "persistent-data/block_io.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 #include "persistent-data/worker.h"
 
 #include <errno.h>
@@ -37,47 +38,17 @@ struct file_io {
 static int file_read(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
 {
 	const struct file_io *file = (struct file_io *)io;
-	uint8_t *to = buffer;
-	size_t left = (size_t)count * METADATA_BLOCK_SIZE;
-	off_t from = (off_t)(first * METADATA_BLOCK_SIZE);
 
-	while (left) {
-		ssize_t n = pread(file->fd, to, left, from);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO; /* the file became shorter under our hands */
-		if (n <= 0)
-			return PD_ERR_IO;
-		to += n;
-		from += n;
-		left -= (size_t)n;
-	}
-	return PD_OK;
+	return read_whole(file->fd, buffer, (size_t)count * METADATA_BLOCK_SIZE,
+			  first * METADATA_BLOCK_SIZE);
 }
 
 static int file_write(struct block_io *io, uint64_t first, uint32_t count, const void *buffer)
 {
 	const struct file_io *file = (struct file_io *)io;
-	const uint8_t *from = buffer;
-	size_t left = (size_t)count * METADATA_BLOCK_SIZE;
-	off_t to = (off_t)(first * METADATA_BLOCK_SIZE);
 
-	while (left) {
-		ssize_t n = pwrite(file->fd, from, left, to);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return PD_ERR_IO;
-		from += n;
-		to += n;
-		left -= (size_t)n;
-	}
-	return PD_OK;
+	return write_whole(file->fd, buffer, (size_t)count * METADATA_BLOCK_SIZE,
+			   first * METADATA_BLOCK_SIZE);
 }
 
 static int file_flush(struct block_io *io)

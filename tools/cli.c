@@ -122,16 +122,31 @@ const char *cli_operand(const struct cli *cli, int argc, char **argv, const char
 	return NULL;
 }
 
+bool cli_only_input(const struct cli *cli, int argc, char **argv, const char *input)
+{
+	if (optind < argc)
+		cli_usage_error(cli, "an operand that is not understood: %s", argv[optind]);
+	else if (!input)
+		cli_usage_error(cli, "no input was given (-i)");
+	return optind == argc && input;
+}
+
+/* The digits that text begins with, and where they end. */
+static bool digits(const char *text, unsigned long long *value, char **end)
+{
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, end, 10);
+	return !errno;
+}
+
 bool cli_number(const char *text, uint32_t *number)
 {
 	char *end;
 	unsigned long long value;
 
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno || *end || value > UINT32_MAX)
+	if (!digits(text, &value, &end) || *end || value > UINT32_MAX)
 		return false;
 	*number = (uint32_t)value;
 	return true;
@@ -158,13 +173,11 @@ bool cli_size(const char *text, uint64_t unit, uint64_t *bytes)
 	char *end;
 	unsigned long long value;
 
-	if (*text < '0' || *text > '9')
+	if (!digits(text, &value, &end))
 		return false;
-	errno = 0;
-	value = strtoull(text, &end, 10);
 	if (*end)
 		unit = unit_of(end);
-	return !errno && unit && !__builtin_mul_overflow(value, unit, bytes) && *bytes <= INT64_MAX;
+	return unit && !__builtin_mul_overflow(value, unit, bytes) && *bytes <= INT64_MAX;
 }
 
 static bool check_kind(const struct cli *cli, const struct stat *st)

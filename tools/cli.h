@@ -53,6 +53,9 @@ const char *cli_operand(const struct cli *cli, int argc, char **argv, const char
 bool cli_two_operands(const struct cli *cli, int argc, char **argv, const char *first,
 		      const char *second);
 
+/* For a command that has options only, an input (-i) among them. false: a message has been printed. */
+bool cli_only_input(const struct cli *cli, int argc, char **argv, const char *input);
+
 /* A number from 0 to 2^32 - 1, decimal. */
 bool cli_number(const char *text, uint32_t *number);
 

@@ -153,10 +153,8 @@ static int take_number(const struct cli *cli, const char *option, uint32_t *numb
 static int check_options(const struct cli *cli, const struct options *options, int argc,
 			 char **argv)
 {
-	if (optind < argc)
-		return cli_usage_error(cli, "an operand that is not understood: %s", argv[optind]);
-	if (!options->input)
-		return cli_usage_error(cli, "no input was given (-i)");
+	if (!cli_only_input(cli, argc, argv, options->input))
+		return EXIT_FAILURE;
 	if (!options->output)
 		return cli_usage_error(cli, "no output was given (-o)");
 	return EXIT_SUCCESS;

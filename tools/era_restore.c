@@ -177,10 +177,8 @@ static int run(struct cli *cli, const struct options *options)
 static int check_options(const struct cli *cli, const struct options *options, int argc,
 			 char **argv)
 {
-	if (optind < argc)
-		return cli_usage_error(cli, "an operand that is not understood: %s", argv[optind]);
-	if (!options->input)
-		return cli_usage_error(cli, "no input was given (-i)");
+	if (!cli_only_input(cli, argc, argv, options->input))
+		return EXIT_FAILURE;
 	if (options->validate && options->output)
 		return cli_usage_error(cli, "--validate writes nothing: it takes no -o");
 	if (!options->validate && !options->output)

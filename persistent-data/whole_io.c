@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading and writing all that was asked for. */
+#include "persistent-data/whole_io.h"
+#include "persistent-data/error.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+int read_whole(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	uint8_t *to = buffer;
+
+	while (length) {
+		ssize_t n = pread(fd, to, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO; /* it became shorter under our hands */
+		if (n <= 0)
+			return PD_ERR_IO;
+		to += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return PD_OK;
+}
+
+int write_whole(int fd, const void *buffer, size_t length, uint64_t offset)
+{
+	const uint8_t *from = buffer;
+
+	while (length) {
+		ssize_t n = pwrite(fd, from, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return PD_ERR_IO;
+		from += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return PD_OK;
+}

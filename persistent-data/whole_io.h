@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading and writing all that was asked for, from byte `offset` of a file or device on: what the
+ * system does in part, or breaks off for a signal, is gone on with.
+ */
+#ifndef PERSISTENT_DATA_WHOLE_IO_H
+#define PERSISTENT_DATA_WHOLE_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 0, or PD_ERR_IO with errno telling more; EIO: there is no more to be read. */
+int read_whole(int fd, void *buffer, size_t length, uint64_t offset);
+int write_whole(int fd, const void *buffer, size_t length, uint64_t offset);
+
+#endif
