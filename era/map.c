@@ -137,6 +137,14 @@ static size_t nr_words(const struct era_map *map)
 	return (size_t)map->nr_blocks / 64 + 1;
 }
 
+/* What is clear is only looked at: so pages that nobody has marked anything in still cost no memory. */
+static void clear_marked(const struct era_map *map, struct epoch *epoch)
+{
+	for (size_t i = 0; i < nr_words(map); i++)
+		if (atomic_load_explicit(&epoch->marked[i], memory_order_relaxed))
+			atomic_store_explicit(&epoch->marked[i], 0, memory_order_relaxed);
+}
+
 /* Opens the next epoch, whose bits are all clear, and waits for the end of the old one. */
 static void change_epoch(struct era_map *map)
 {
@@ -150,8 +158,7 @@ static void change_epoch(struct era_map *map)
 		pthread_cond_wait(&map->drained, &map->mutex);
 	atomic_store(&map->draining, false);
 	pthread_mutex_unlock(&map->mutex);
-	for (size_t i = 0; i < nr_words(map); i++)
-		atomic_store_explicit(&epoch->marked[i], 0, memory_order_relaxed);
+	clear_marked(map, epoch);
 }
 
 /* Of the word that holds bit `begin`: the bits of [begin, end). */
@@ -421,6 +428,8 @@ static void *digest(void *context)
 		r = digest_step(&map->live, &nr_uncommitted, &idle);
 		pthread_mutex_lock(&map->mutex);
 		map->stalled = r;
+		if (r)
+			map->status.error = r;
 		map->digest |= !r && !idle;
 		map->digesting = false;
 		end_turn(map);

@@ -2,8 +2,18 @@
 /*
  * The nbdkit plugin: serves an origin, and records in era metadata what is written to it.
  *
- * From here a write goes to era_map_begin_write() (era/map.c), which has its blocks marked in a commit
- * (era/live.c, persistent-data/transaction.c) unless they are already, and then to the origin.
+ * The way of a write, from the client to the superblock:
+ *
+ *	era_pwrite()				nbdkit calls it, in as many threads as there are requests
+ *	  era_map_begin_write()			era/map.c: returns at once if its blocks are marked already
+ *	    mark(), lead()			one of the writers who wait marks for all of them
+ *	      live_change()			era/live.c: as one commit, in spite of little room
+ *		live_mark()			the blocks' bits in the current writeset
+ *		  bitset_edit_set() ...		in shadows of its blocks and of the nodes above them
+ *		live_commit()
+ *		  transaction_commit()		persistent-data/: blocks, flush, superblock, flush
+ *	  origin_write()			only now
+ *	  era_map_end_write()			a checkpoint that waits for it may return
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
