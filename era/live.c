@@ -460,6 +460,11 @@ static int check_sizes(uint32_t data_block_size, uint32_t nr_blocks, const struc
 			    (unsigned long long)damage.found);
 }
 
+static const char *reason(int r)
+{
+	return r == PD_ERR_IO ? strerror(errno) : pd_error_text(r);
+}
+
 static int open_or_format(struct live *live, struct block_io *io, uint32_t data_block_size,
 			  const struct report *report)
 {
@@ -467,12 +472,11 @@ static int open_or_format(struct live *live, struct block_io *io, uint32_t data_
 	int r = io->nr_blocks ? is_unformatted(io, &unformatted) : PD_OK;
 
 	if (r)
-		return report_error(report, r, "superblock: cannot be read: %s",
-				    r == PD_ERR_IO ? strerror(errno) : pd_error_text(r));
+		return report_error(report, r, "superblock: cannot be read: %s", reason(r));
 	if (!unformatted)
 		return open_sound(live, io, data_block_size, report);
 	r = format(live, io, data_block_size);
-	return r ? report_error(report, r, "cannot be formatted: %s", pd_error_text(r)) : r;
+	return r ? report_error(report, r, "cannot be formatted: %s", reason(r)) : r;
 }
 
 int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, uint32_t nr_blocks,
@@ -486,7 +490,7 @@ int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, 
 	if (r)
 		return r;
 	r = begin(live, nr_blocks);
-	return r ? report_error(report, r, "no era can be begun: %s", pd_error_text(r)) : r;
+	return r ? report_error(report, r, "no era can be begun: %s", reason(r)) : r;
 }
 
 void live_close(struct live *live)
