@@ -263,7 +263,7 @@ coverage:
 	@tests/need build test
 	@tests/coverage
 
-C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.c tests/damage/*.c tests/kernel/*.c tests/bench/*.[ch])
+C_FILES = $(wildcard era/*.[ch] persistent-data/*.[ch] nbdkit/*.[ch] tools/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/faults/*.c tests/fuzz/*.[ch] tests/damage/*.c tests/kernel/*.c tests/bench/*.[ch])
 SCRIPTS = $(filter-out %.c %.md,$(wildcard .ci/run tests/need tests/run-* tests/coverage tests/fuzz/run tests/*.sh tests/bench/*.sh tests/kernel/* completions/* tests/support/*.sh tests/doc-blocks))
 
 lint:

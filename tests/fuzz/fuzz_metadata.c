@@ -12,10 +12,7 @@
 #include "era/salvage.h"
 #include "era/write.h"
 #include "persistent-data/checksum.h"
-#include "persistent-data/error.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_BLOCKS 256		   /* of an image */
 #define MAX_DATA_BLOCKS (1u << 20) /* beyond that it only gets slow */
@@ -23,9 +20,6 @@
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition) ((condition) ? (void)0 : abort())
 
 static int count(void *context, const struct finding *finding)
 {

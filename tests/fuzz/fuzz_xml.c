@@ -7,39 +7,15 @@
 #include "era/measure.h"
 #include "era/read.h"
 #include "era/write.h"
-#include "era/xml_read.h"
 #include "era/xml_write.h"
-#include "persistent-data/error.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_BLOCKS 512 /* that are written */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition) ((condition) ? (void)0 : abort())
-
-struct document {
-	const char *text;
-	size_t size, at;
-};
-
-static int read_text(void *context, char *buffer, size_t size, size_t *nr)
-{
-	struct document *document = context;
-	size_t left = document->size - document->at;
-
-	*nr = size < left ? size : left;
-	memcpy(buffer, document->text + document->at, *nr);
-	document->at += *nr;
-	return PD_OK;
-}
-
 static int read_document(const uint8_t *data, size_t size, struct sink *sink)
 {
-	struct document document = {(const char *)data, size, 0};
-	struct text_input input = {read_text, &document};
+	struct source source = {data, size, 0, 0};
+	struct text_input input = {source_read, &source};
 
 	return xml_read(&input, sink, NULL);
 }
