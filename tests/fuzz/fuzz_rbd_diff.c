@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#define MAX_SIZE (256 * 1024) /* bytes of a target */
+#define MAX_SIZE (128 * 1024) /* bytes of a target */
 #define FILLER 0xa5	      /* what is in it before */
 
 /* The plain reader, which has all of the stream in memory, and applies it to `bytes`. */
@@ -221,6 +221,8 @@ static void apply_to_too_small(const uint8_t *data, size_t size, size_t piece)
 static void compare(const struct target *target, const uint8_t *bytes, bool is_good)
 {
 	MUST(target->flushed == is_good);
+	if (!memcmp(target->bytes, bytes, MAX_SIZE))
+		return;
 	for (size_t i = 0; i < MAX_SIZE; i++)
 		MUST(target->bytes[i] == bytes[i] || (!is_good && target->bytes[i] == FILLER));
 }
