@@ -21,7 +21,8 @@ struct surveyor {
 	uint32_t tree_era, array_era; /* the latest era in the writesets, in the era array */
 	bool has_writeset;
 	uint32_t writeset_bits;			 /* of the latest */
-	uint64_t array_end;			 /* the data blocks that the era array has */
+	uint64_t array_end;			 /* the data blocks that the era array has, */
+	bool array_lost;			 /* or all of it is lost */
 	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	bool *forgotten, *less;	   /* of each metadata block */
@@ -83,10 +84,15 @@ static int live_finding(void *context, const struct finding *finding)
 {
 	struct surveyor *surveyor = context;
 
-	surveyor->live_lost |= finding->damage.loses_references;
-	if (finding->structure == STRUCTURE_ERA_ARRAY &&
-	    finding->damage.real_end > surveyor->array_end)
-		surveyor->array_end = finding->damage.real_end;
+	const struct damage *damage = &finding->damage;
+
+	surveyor->live_lost |= damage->loses_references;
+	if (finding->structure != STRUCTURE_ERA_ARRAY)
+		return PD_OK;
+	if (damage->real_end > surveyor->array_end)
+		surveyor->array_end = damage->real_end;
+	surveyor->array_lost |= damage->loses_references && !damage->begin &&
+				damage->end >= surveyor->survey->superblock.info.nr_blocks;
 	return PD_OK;
 }
 
@@ -113,20 +119,22 @@ static int walk_live(struct surveyor *surveyor)
 
 /*
  * The latest writeset has as many bits as there are data blocks: where it agrees with the superblock,
- * an era array that does not is wrong itself.
+ * an era array that does not is wrong itself. Without an era array it is the only witness.
  */
 static bool settle_nr_blocks(struct surveyor *surveyor, const struct report *report)
 {
 	struct superblock *sb = &surveyor->survey->superblock;
+	bool by_writeset = surveyor->array_lost && surveyor->has_writeset;
+	uint64_t other = by_writeset ? surveyor->writeset_bits : surveyor->array_end;
 	uint32_t before = sb->info.nr_blocks;
 
-	if (surveyor->array_end <= before || surveyor->array_end > ERA_MAX_DATA_BLOCKS ||
+	if (other <= before || other > ERA_MAX_DATA_BLOCKS ||
 	    (surveyor->has_writeset && surveyor->writeset_bits == before))
 		return false;
-	sb->info.nr_blocks = (uint32_t)surveyor->array_end;
-	report_message(report,
-		       "superblock: %u data blocks, where the era array has %u: taken for %u",
-		       before, sb->info.nr_blocks, sb->info.nr_blocks);
+	sb->info.nr_blocks = (uint32_t)other;
+	report_message(report, "superblock: %u data blocks, where the %s has %u: taken for %u",
+		       before, by_writeset ? "latest writeset" : "era array", sb->info.nr_blocks,
+		       sb->info.nr_blocks);
 	return true;
 }
 

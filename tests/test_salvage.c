@@ -232,6 +232,13 @@ static void spoil_crossed_trees(struct hostile *hostile)
 	hostile_poke(hostile, AT_WRITESET_LEAF, WRITESET_ROOT_AT(1), 8, hostile->at[AT_ERA_LEAF]);
 }
 
+/* Nothing but a writeset tells how many data blocks there are. */
+static void spoil_both_ends(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_ERA_LEAF, NODE_VALUE_SIZE, 4, 9);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 14);
+}
+
 static void expect_shared(const char *name, void (*spoil)(struct hostile *), const char *phrase,
 			  bool (*expected)(const struct salvaged *, const struct before *))
 {
@@ -259,6 +266,14 @@ static bool all_since_4(const struct salvaged *salvaged, const struct before *be
 	return true;
 }
 
+static bool all_since_5(const struct salvaged *salvaged, const struct before *before)
+{
+	for (uint32_t i = 0; i < before->nr_blocks; i++)
+		if (salvaged->eras[i] != 5)
+			return false;
+	return true;
+}
+
 static bool only_two_blocks(const struct salvaged *salvaged, const struct before *before)
 {
 	for (uint32_t i = 0; i < before->nr_blocks; i++)
@@ -275,6 +290,8 @@ Test(salvage, claims)
 		      "affects data blocks 0-2035", only_two_blocks);
 	expect_shared("a writeset that leads to the era array", spoil_crossed_trees,
 		      "writeset of era 4", all_since_4);
+	expect_shared("fewer data blocks, and no era array", spoil_both_ends,
+		      "latest writeset has 3000", all_since_5);
 }
 
 /* Random damage. */

@@ -7,6 +7,7 @@
 #include <libxml/xmlreader.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,8 +64,10 @@ static bool validate(const struct cli *cli, xmlRelaxNGPtr schema, int fd)
 	xmlTextReaderPtr reader = xmlReaderForFd(fd, NULL, NULL, XML_PARSE_NONET);
 	bool valid = false;
 
-	if (!reader)
-		return cli_fail(cli, "out of memory") != 1;
+	if (!reader) {
+		cli_fail(cli, "cannot be read");
+		return false;
+	}
 	xmlTextReaderSetStructuredErrorHandler(reader, (xmlStructuredErrorFunc)complain,
 					       &complaint);
 	if (!xmlTextReaderRelaxNGSetSchema(reader, schema))
@@ -89,12 +92,44 @@ static xmlRelaxNGPtr read_schema(const char *path)
 	return schema;
 }
 
+/*
+ * libxml2 (2.9.14) crashes where memory runs out while it reads a schema, or goes on without what it
+ * had no memory for. So it never learns of it. Its allocators are given no context: whom to tell has to
+ * be kept here.
+ */
+static const struct cli *user;
+
+static void *checked(void *memory)
+{
+	if (memory)
+		return memory;
+	cli_fail(user, "out of memory");
+	exit(EXIT_FAILURE);
+}
+
+static void *allocate(size_t size)
+{
+	return checked(malloc(size ? size : 1));
+}
+
+static void *reallocate(void *memory, size_t size)
+{
+	return checked(realloc(memory, size ? size : 1));
+}
+
+static char *duplicate(const char *text)
+{
+	return checked(strdup(text));
+}
+
 bool schema_validate(const struct cli *cli, int fd)
 {
 	char path[PATH_MAX] = SCHEMA;
 	xmlRelaxNGPtr schema;
 	bool valid = false;
 
+	user = cli;
+	xmlMemSetup(free, allocate, reallocate, duplicate);
 	/* The files are opened by way of the library's own handler, not the parser's. */
 	xmlSetStructuredErrorFunc(NULL, (xmlStructuredErrorFunc)swallow);
 	schema = find_schema(path) ? read_schema(path) : NULL;
