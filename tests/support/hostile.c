@@ -4,6 +4,7 @@
 #include "tests/support/bounded.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -171,6 +172,60 @@ static void judge_invalidate(const char *name, const char *path, bool snapshot, 
 	outcome_free(&outcome);
 }
 
+static void judge_ls(const char *name, const char *path, bool snapshot, bool readable,
+		     const char *option)
+{
+	struct outcome outcome = run(name, "era_ls", option, NULL, snapshot, path);
+
+	cr_expect_eq(outcome.status, !readable, "%s: era_ls: exit status %d: %s", name,
+		     outcome.status, outcome.err);
+	cr_expect_eq(outcome.out_size > 0, readable, "%s: era_ls printed %s", name, outcome.out);
+	outcome_free(&outcome);
+}
+
+/* All of it a hole. false: it cannot be as large as the superblock asks for, or there is no next era. */
+static bool make_origin(char *origin, const char *path, bool readable)
+{
+	uint8_t block[IMAGE_BLOCK] = {0};
+	const struct image image = {.bytes = block, .nr_blocks = 1};
+	int fd = readable ? open(path, O_RDONLY) : -1;
+	uint64_t size = IMAGE_BLOCK;
+
+	if (readable) {
+		cr_assert(fd >= 0 && pread(fd, block, sizeof(block), 0) == sizeof(block));
+		size = image_get(&image, 0, SB_NR_BLOCKS, 4) *
+		       image_get(&image, 0, SB_DATA_BLOCK_SIZE, 4) * 512;
+		readable = image_get(&image, 0, SB_CURRENT_ERA, 4) != UINT32_MAX;
+		close(fd);
+	}
+	fd = mkstemp(origin);
+	cr_assert(fd >= 0, "%s", origin);
+	if (ftruncate(fd, (off_t)size))
+		readable = false;
+	close(fd);
+	return readable;
+}
+
+/* A stream without its end marker is none. */
+static void judge_copy(const char *name, const char *path, bool snapshot, bool readable)
+{
+	char origin[] = "/tmp/era-origin-XXXXXX";
+	struct outcome outcome;
+
+	readable = make_origin(origin, path, readable);
+	outcome = snapshot ? BOUNDED_RUN("era_copy", "--written-since", "1", "--metadata-snapshot",
+					 path, origin)
+			   : BOUNDED_RUN("era_copy", "--written-since", "1", path, origin);
+	expect_bounded(name, "era_copy", &outcome);
+	cr_expect_eq(outcome.status, !readable, "%s: era_copy: exit status %d: %s", name,
+		     outcome.status, outcome.err);
+	cr_expect(readable ? outcome.out_size && outcome.out[outcome.out_size - 1] == 'e'
+			   : !outcome.out_size,
+		  "%s: era_copy wrote %zu bytes", name, outcome.out_size);
+	outcome_free(&outcome);
+	unlink(origin);
+}
+
 /* What it makes of anything is sound, or it makes nothing. */
 static void judge_repair(const char *name, const char *path, bool readable)
 {
@@ -206,6 +261,10 @@ void hostile_judge_file(const char *name, const char *path, bool snapshot, enum 
 	judge_invalidate(name, path, snapshot, readable, "0");
 	judge_invalidate(name, path, snapshot, readable, "3");
 	judge_invalidate(name, path, snapshot, readable, "4294967295");
+	judge_ls(name, path, snapshot, readable, NULL);
+	judge_ls(name, path, snapshot, readable, "--json");
+	judge_ls(name, path, snapshot, readable, "--map");
+	judge_copy(name, path, snapshot, readable);
 	if (!snapshot)
 		judge_repair(name, path, readable);
 }
