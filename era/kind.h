@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 enum kind {
-	KIND_UNKNOWN, /* no checksum fits, or a header that cannot be */
-	KIND_ZEROES,  /* never used, as likely as not */
+	KIND_UNREADABLE, /* for those who read it */
+	KIND_UNKNOWN,	 /* no checksum fits, or a header that cannot be */
+	KIND_ZEROES,	 /* never used, as likely as not */
 	KIND_SUPERBLOCK,
 	KIND_INTERNAL,	 /* node of any tree */
 	KIND_WRITESETS,	 /* leaf of a writeset tree */

@@ -81,6 +81,8 @@ static void see_run(struct scan *scan, uint64_t first, unsigned n, uint8_t *run)
 
 		if (whole || !block_io_read(scan->io, first + i, 1, block))
 			see(scan, first + i, block);
+		else
+			scan->kinds[first + i] = KIND_UNREADABLE;
 	}
 }
 
@@ -103,19 +105,21 @@ static int see_all(struct scan *scan)
 /*
  * The kernel takes blocks one after another, and writes all it takes: below the last one that is sound
  * there is none that never was. Right behind it some may be damaged as well; if there are many, then
- * they are what was on the device before.
+ * they are what was on the device before, unless they cannot be read.
  */
 static void count_damaged(struct scan *scan)
 {
-	uint64_t end = scan->nr_blocks, behind;
+	uint64_t end = scan->nr_blocks, last_sound, behind;
 
 	while (end > 1 && scan->kinds[end - 1] <= KIND_ZEROES)
 		end--;
 	/* A transaction ends with its index block; that one may be nothing but zeroes by now. */
 	scan->nr_damaged += end > 1 && scan->kinds[end - 1] != KIND_INDEX;
-	for (behind = end; behind < scan->nr_blocks && scan->kinds[behind] == KIND_UNKNOWN;)
-		behind++;
-	if (behind - end <= MAX_BEHIND)
+	last_sound = end - 1;
+	for (behind = end; behind < scan->nr_blocks && scan->kinds[behind] < KIND_ZEROES; behind++)
+		if (scan->kinds[behind] == KIND_UNREADABLE)
+			end = behind + 1;
+	if (behind - last_sound - 1 <= MAX_BEHIND)
 		end = behind;
 	for (uint64_t i = 1; i < end; i++)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;

@@ -3,6 +3,7 @@
  * What is salvaged of damaged metadata: always sound, never less than was there, and no more than the
  * damage costs. Random damage can be repeated with ERA_SEED; ERA_ROUNDS sets how much there is of it.
  */
+#include "persistent-data/error.h"
 #include "tests/support/bounded.h"
 #include "tests/support/hostile.h"
 #include "tests/support/mutate.h"
@@ -292,6 +293,53 @@ Test(salvage, claims)
 		      "writeset of era 4", all_since_4);
 	expect_shared("fewer data blocks, and no era array", spoil_both_ends,
 		      "latest writeset has 3000", all_since_5);
+}
+
+/* Sectors that cannot be read. */
+
+struct bad_sectors {
+	struct block_io io;
+	const struct image *image;
+	uint64_t begin, end; /* metadata blocks */
+};
+
+static int read_around(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
+{
+	const struct bad_sectors *bad = (struct bad_sectors *)io;
+
+	if (first < bad->end && first + count > bad->begin)
+		return PD_ERR_IO;
+	memcpy(buffer, image_block(bad->image, first), (size_t)count * IMAGE_BLOCK);
+	return PD_OK;
+}
+
+/* All that the kernel wrote last, and the superblock: what is left looks whole, and is not the latest. */
+Test(salvage, the_latest_state_cannot_be_read)
+{
+	static const struct block_io_ops ops = {.read = read_around};
+	struct bad_sectors bad = {.begin = 66, .end = 150};
+	struct fixture fixture;
+	struct salvaged salvaged;
+	struct before before;
+	struct image image;
+
+	fixture_open(&fixture, "crash");
+	cr_assert(image_load(&image, fixture.image));
+	before = look_before(&image);
+	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
+	bad.io = (struct block_io){&ops, image.nr_blocks};
+	bad.image = &image;
+	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
+	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
+	cr_assert_str_empty(salvaged.problem);
+	cr_expect(strstr(salvaged.messages, "latest state is damaged, or may be"), "%s",
+		  salvaged.messages);
+	for (uint32_t i = 0; i < before.nr_blocks; i++)
+		cr_expect_eq(salvaged.eras[i], salvaged.current_era, "data block %u", i);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	image_free(&image);
+	truth_free(&fixture.truth);
 }
 
 /* Random damage. */

@@ -104,24 +104,30 @@ static void write_out(struct salvaged *salvaged, struct salvage *salvage,
 	free(bytes);
 }
 
-void salvaged_make(struct salvaged *salvaged, const struct image *image, uint32_t nr_blocks,
-		   uint32_t data_block_size)
+void salvaged_make_from(struct salvaged *salvaged, struct block_io *io, uint32_t nr_blocks,
+			uint32_t data_block_size)
 {
 	struct find_hints hints = {nr_blocks, data_block_size};
 	static const struct block_io_ops ops = {.read = counted_read};
 	struct report report = {keep_message, salvaged};
-	struct counted_io counted = {{&ops, image->nr_blocks}, NULL, &salvaged->nr_reads};
+	struct counted_io counted = {{&ops, io->nr_blocks}, io, &salvaged->nr_reads};
 	struct salvage *salvage;
-	struct block_io *io;
 
 	memset(salvaged, 0, sizeof(*salvaged));
-	cr_assert_eq(block_io_open_memory(image->bytes, image->nr_blocks, &io), 0);
-	counted.inner = io;
 	salvaged->result = salvage_open(&counted.io, &hints, &report, &salvage);
-	if (!salvaged->result) {
-		write_out(salvaged, salvage, &report);
-		salvage_close(salvage);
-	}
+	if (salvaged->result)
+		return;
+	write_out(salvaged, salvage, &report);
+	salvage_close(salvage);
+}
+
+void salvaged_make(struct salvaged *salvaged, const struct image *image, uint32_t nr_blocks,
+		   uint32_t data_block_size)
+{
+	struct block_io *io;
+
+	cr_assert_eq(block_io_open_memory(image->bytes, image->nr_blocks, &io), 0);
+	salvaged_make_from(salvaged, io, nr_blocks, data_block_size);
 	block_io_close(io);
 }
 

@@ -6,6 +6,7 @@
 #ifndef TESTS_SUPPORT_SALVAGED_H
 #define TESTS_SUPPORT_SALVAGED_H
 
+#include "persistent-data/block_io.h"
 #include "tests/support/image.h"
 
 #include <stdint.h>
@@ -22,6 +23,8 @@ struct salvaged {
 /* nr_blocks and data_block_size: as if the user had given them; 0: he has not. To be freed. */
 void salvaged_make(struct salvaged *salvaged, const struct image *image, uint32_t nr_blocks,
 		   uint32_t data_block_size);
+void salvaged_make_from(struct salvaged *salvaged, struct block_io *io, uint32_t nr_blocks,
+			uint32_t data_block_size);
 void salvaged_free(struct salvaged *salvaged);
 
 /* The eras of an image that is sound; to be freed. */
