@@ -85,7 +85,10 @@ static int take_leaf(struct search *search, uint64_t number)
 	for (unsigned i = 0; !r && i < kind_nr_entries(search->leaf); i++) {
 		uint64_t index = kind_key(search->leaf, i);
 
-		if (index <= ERA_MAX_DATA_BLOCKS / BITS_PER_BLOCK)
+		/* Nobody knows which data blocks it is about. */
+		if (index > ERA_MAX_DATA_BLOCKS / BITS_PER_BLOCK)
+			search->survey->everything = true;
+		else
 			r = take_block(search, index, kind_pointer(search->leaf, KIND_POINTERS, i));
 	}
 	return r;

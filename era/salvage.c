@@ -192,7 +192,9 @@ static int writeset_finding(struct salvage *salvage, const struct finding *findi
 		return impossible_writeset(salvage, finding);
 	if (damage->begin < damage->end)
 		lose_bits(salvage, damage->begin, damage->end);
-	if (damage->real_end > salvage->nr_bits)
+	/* The current one has a bit for each data block: if it says less, its end may be lost as well. */
+	if (damage->real_end > salvage->nr_bits ||
+	    (finding->structure == STRUCTURE_CURRENT_WRITESET && damage->end >= salvage->nr_bits))
 		lose_rest(salvage, salvage->nr_bits);
 	return PD_OK;
 }

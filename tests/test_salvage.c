@@ -240,6 +240,20 @@ static void spoil_both_ends(struct hostile *hostile)
 	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 14);
 }
 
+/* A writeset that is named by nothing, and does not say which data blocks it is about. */
+static void spoil_forgotten_writeset(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_WRITESET_LEAF, NODE_NR_ENTRIES, 4, 0);
+	hostile_poke(hostile, AT_BITSET_LEAF, KEY_AT(0), 8, UINT64_C(1) << 63);
+}
+
+/* Its leaf would have told that it is longer. */
+static void spoil_short_current_writeset(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_CURRENT_LEAF, NODE_VALUE_SIZE, 4, 9);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_BITS, 4, 11);
+}
+
 static void expect_shared(const char *name, void (*spoil)(struct hostile *), const char *phrase,
 			  bool (*expected)(const struct salvaged *, const struct before *))
 {
@@ -293,6 +307,10 @@ Test(salvage, claims)
 		      "writeset of era 4", all_since_4);
 	expect_shared("fewer data blocks, and no era array", spoil_both_ends,
 		      "latest writeset has 3000", all_since_5);
+	expect_shared("a forgotten writeset of no known blocks", spoil_forgotten_writeset,
+		      "named by nothing", all_since_5);
+	expect_shared("a short current writeset without its leaf", spoil_short_current_writeset,
+		      "current writeset of era 5", all_since_5);
 }
 
 /* Sectors that cannot be read. */
