@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * XML of every wrong kind for era_restore: refused with the place and the reason, and the output is
- * as it was, byte for byte. And odd XML that is right all the same.
+ * as it was, byte for byte.
  */
 #include "tests/support/bounded.h"
 #include "tests/support/image.h"
+#include "tests/support/restoring.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -13,65 +14,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OUTPUT_BLOCKS 64
-#define MEMORY_LIMIT_KIB (64 * 1024)
 #define MIB (1024 * 1024)
 
-static char directory[] = "/tmp/era-bad-xml-XXXXXX";
-static char xml_path[64], output_path[64];
-
-/* The files of a test, and an output full of something that is no metadata. */
-
-static void write_file(const char *path, const void *bytes, size_t size)
-{
-	FILE *file = fopen(path, "wb");
-
-	cr_assert(file && fwrite(bytes, 1, size, file) == size && !fclose(file), "%s", path);
-}
-
-static void fill_output(void)
-{
-	static uint8_t filler[OUTPUT_BLOCKS * IMAGE_BLOCK];
-
-	memset(filler, 0xa5, sizeof(filler));
-	write_file(output_path, filler, sizeof(filler));
-}
-
-static bool output_untouched(void)
-{
-	struct image image;
-	bool same = image_load(&image, output_path) && image.nr_blocks == OUTPUT_BLOCKS;
-
-	for (size_t i = 0; same && i < OUTPUT_BLOCKS * IMAGE_BLOCK; i++)
-		same = image.bytes[i] == 0xa5;
-	image_free(&image);
-	return same;
-}
+static struct restoring files;
 
 static void set_up(void)
 {
-	cr_assert(mkdtemp(directory));
-	snprintf(xml_path, sizeof(xml_path), "%s/in.xml", directory);
-	snprintf(output_path, sizeof(output_path), "%s/out.img", directory);
-	fill_output();
+	restoring_set_up(&files);
 }
 
 static void tear_down(void)
 {
-	unlink(xml_path);
-	unlink(output_path);
-	rmdir(directory);
+	restoring_tear_down(&files);
 }
 
 TestSuite(bad_xml, .init = set_up, .fini = tear_down, .timeout = 300);
-TestSuite(odd_xml, .init = set_up, .fini = tear_down, .timeout = 300);
 
 /* Running era_restore. */
-
-static struct outcome restore(const char *input, const char *output)
-{
-	return BOUNDED_RUN("era_restore", "-i", input, "-o", output);
-}
 
 /* Checks that the run was a refusal with these words in its message; NULL: any. */
 static void expect_refusal(const char *name, const struct outcome *outcome, const char *place,
@@ -87,11 +46,11 @@ static void expect_refusal(const char *name, const struct outcome *outcome, cons
 	cr_expect(!phrase || strstr(outcome->err, phrase), "%s: no '%s' in: %s", name, phrase,
 		  outcome->err);
 	if (!bounded_sanitized())
-		cr_expect_lt(outcome->peak_kib, MEMORY_LIMIT_KIB, "%s: took %ld KiB", name,
+		cr_expect_lt(outcome->peak_kib, RESTORING_MEMORY_KIB, "%s: took %ld KiB", name,
 			     outcome->peak_kib);
-	if (!output_untouched()) {
+	if (!restoring_untouched(&files)) {
 		cr_expect_fail("%s: the output was changed", name);
-		fill_output();
+		restoring_fill(&files);
 	}
 }
 
@@ -100,11 +59,11 @@ static void expect_bytes_refused(const char *name, const void *bytes, size_t siz
 {
 	struct outcome outcome;
 
-	write_file(xml_path, bytes, size);
-	outcome = restore(xml_path, output_path);
+	restoring_write(files.xml, bytes, size);
+	outcome = restoring_run(files.xml, files.output);
 	expect_refusal(name, &outcome, place, phrase);
 	outcome_free(&outcome);
-	outcome = BOUNDED_RUN("era_restore", "-i", xml_path, "--validate");
+	outcome = BOUNDED_RUN("era_restore", "-i", files.xml, "--validate");
 	expect_refusal(name, &outcome, NULL, NULL);
 	outcome_free(&outcome);
 }
@@ -436,15 +395,6 @@ Test(bad_xml, meaning)
 	EXPECT_ALL_REFUSED(cases);
 }
 
-/* A small document of everything. */
-#define SMALL                                                                                \
-	"<superblock uuid=\"ab\" block_size=\"8\" nr_blocks=\"3\" current_era=\"2\">\n"      \
-	"  <writeset era=\"1\" nr_bits=\"3\">\n"                                             \
-	"    <bit block=\"0\" value=\"true\"/>\n    <marked block_begin=\"1\" len=\"2\"/>\n" \
-	"  </writeset>\n"                                                                    \
-	"  <era_array>\n    <era block=\"1\" era=\"2\"/>\n  </era_array>\n"                  \
-	"</superblock>"
-
 Test(bad_xml, cut_short_at_every_byte)
 {
 	char name[32];
@@ -472,25 +422,11 @@ Test(bad_xml, not_xml_at_all)
 {
 	struct image image;
 
-	cr_assert(image_load(&image, output_path));
+	cr_assert(image_load(&image, files.output));
 	expect_bytes_refused("binary", image.bytes, 4 * IMAGE_BLOCK, "line 1", NULL);
 	memset(image.bytes, 0, IMAGE_BLOCK);
 	expect_bytes_refused("zeroes", image.bytes, IMAGE_BLOCK, "line 1", NULL);
 	image_free(&image);
-}
-
-/* 100 MB of one kind, in front of what follows; written by and by. */
-static void write_large(const char *begin, const char *piece, const char *end)
-{
-	FILE *file = fopen(xml_path, "wb");
-	size_t size = strlen(piece);
-
-	cr_assert(file);
-	fputs(begin, file);
-	for (size_t i = 0; i < 100 * MIB / size; i++)
-		fwrite(piece, 1, size, file);
-	fputs(end, file);
-	cr_assert_eq(fclose(file), 0);
 }
 
 static char sixty_four_x[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
@@ -511,8 +447,8 @@ Test(bad_xml, huge_pieces)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct outcome outcome;
 
-		write_large(cases[i].begin, sixty_four_x, cases[i].end);
-		outcome = restore(xml_path, output_path);
+		restoring_write_large(files.xml, cases[i].begin, sixty_four_x, cases[i].end);
+		outcome = restoring_run(files.xml, files.output);
 		expect_refusal(cases[i].name, &outcome, "line 1", NULL);
 		cr_expect_lt(outcome.err_size, 4096, "%s: a huge message", cases[i].name);
 		outcome_free(&outcome);
@@ -522,7 +458,7 @@ Test(bad_xml, huge_pieces)
 /* Little XML that asks for much. */
 Test(bad_xml, many_huge_writesets)
 {
-	FILE *file = fopen(xml_path, "wb");
+	FILE *file = fopen(files.xml, "wb");
 	struct outcome outcome;
 
 	cr_assert(file);
@@ -532,7 +468,7 @@ Test(bad_xml, many_huge_writesets)
 		fprintf(file, "<writeset era=\"%u\" nr_bits=\"2147483647\"/>", era);
 	fputs("<era_array/></superblock>", file);
 	cr_assert_eq(fclose(file), 0);
-	outcome = restore(xml_path, output_path);
+	outcome = restoring_run(files.xml, files.output);
 	expect_refusal("100000 writesets of 2^31 - 1 bits", &outcome, NULL, NULL);
 	outcome_free(&outcome);
 }
@@ -546,9 +482,9 @@ Test(bad_xml, too_small_an_output)
 	char needed[128];
 	unsigned need, have;
 
-	write_file(xml_path, document, strlen(document));
-	cr_assert_eq(truncate(output_path, 10 * IMAGE_BLOCK), 0);
-	outcome = restore(xml_path, output_path);
+	restoring_write(files.xml, document, strlen(document));
+	cr_assert_eq(truncate(files.output, 10 * IMAGE_BLOCK), 0);
+	outcome = restoring_run(files.xml, files.output);
 	cr_expect_eq(outcome.status, 1);
 	cr_assert(strstr(outcome.err, "too small"), "%s", outcome.err);
 	cr_assert_eq(sscanf(strstr(outcome.err, "too small"),
@@ -559,13 +495,13 @@ Test(bad_xml, too_small_an_output)
 
 	/* One block less than needed is refused, and exactly that many will do. */
 	for (unsigned size = need - 1; size <= need; size++) {
-		cr_assert_eq(truncate(output_path, (off_t)size * IMAGE_BLOCK), 0);
-		outcome = restore(xml_path, output_path);
+		cr_assert_eq(truncate(files.output, (off_t)size * IMAGE_BLOCK), 0);
+		outcome = restoring_run(files.xml, files.output);
 		snprintf(needed, sizeof(needed), "%u blocks: %s", size, outcome.err);
 		cr_expect_eq(outcome.status, size < need, "%s", needed);
 		outcome_free(&outcome);
 	}
-	outcome = BOUNDED_RUN("era_check", output_path);
+	outcome = BOUNDED_RUN("era_check", files.output);
 	cr_expect_eq(outcome.status, 0, "%s", outcome.err);
 	outcome_free(&outcome);
 }
@@ -576,18 +512,18 @@ Test(bad_xml, wrong_outputs)
 	struct outcome outcome;
 	struct stat st;
 
-	write_file(xml_path, SMALL, strlen(SMALL));
-	outcome = restore(xml_path, directory);
-	expect_refusal("a directory as output", &outcome, directory, "directory");
+	restoring_write(files.xml, SMALL, strlen(SMALL));
+	outcome = restoring_run(files.xml, files.directory);
+	expect_refusal("a directory as output", &outcome, files.directory, "directory");
 	outcome_free(&outcome);
 
-	snprintf(path, sizeof(path), "%s/none", directory);
-	outcome = restore(xml_path, path);
+	snprintf(path, sizeof(path), "%s/none", files.directory);
+	outcome = restoring_run(files.xml, path);
 	expect_refusal("no output", &outcome, "none", NULL);
 	cr_expect_neq(stat(path, &st), 0, "a missing output was made");
 	outcome_free(&outcome);
 
-	outcome = restore(xml_path, "/dev/null");
+	outcome = restoring_run(files.xml, "/dev/null");
 	expect_refusal("a character device as output", &outcome, "/dev/null", "character device");
 	outcome_free(&outcome);
 }
@@ -597,20 +533,20 @@ Test(bad_xml, wrong_inputs)
 	char path[128];
 	struct outcome outcome;
 
-	outcome = restore(directory, output_path);
-	expect_refusal("a directory as input", &outcome, directory, "directory");
+	outcome = restoring_run(files.directory, files.output);
+	expect_refusal("a directory as input", &outcome, files.directory, "directory");
 	outcome_free(&outcome);
 
-	snprintf(path, sizeof(path), "%s/none", directory);
-	outcome = restore(path, output_path);
+	snprintf(path, sizeof(path), "%s/none", files.directory);
+	outcome = restoring_run(path, files.output);
 	expect_refusal("no input", &outcome, "none", NULL);
 	outcome_free(&outcome);
 
-	outcome = restore("/dev/null", output_path);
+	outcome = restoring_run("/dev/null", files.output);
 	expect_refusal("nothing as input", &outcome, "/dev/null", NULL);
 	outcome_free(&outcome);
 
-	outcome = BOUNDED_RUN("era_restore", "-i", "-", "-o", output_path);
+	outcome = BOUNDED_RUN("era_restore", "-i", "-", "-o", files.output);
 	expect_refusal("nothing on standard input", &outcome, "standard input", NULL);
 	outcome_free(&outcome);
 }
@@ -625,175 +561,18 @@ Test(bad_xml, output_is_input)
 
 	memset(text, ' ', 64 * IMAGE_BLOCK);
 	memcpy(text, SMALL, strlen(SMALL));
-	write_file(xml_path, text, 64 * IMAGE_BLOCK);
-	snprintf(link_path, sizeof(link_path), "%s/link", directory);
+	restoring_write(files.xml, text, 64 * IMAGE_BLOCK);
+	snprintf(link_path, sizeof(link_path), "%s/link", files.directory);
 	cr_assert_eq(symlink("in.xml", link_path), 0);
-	outcome = restore(xml_path, xml_path);
+	outcome = restoring_run(files.xml, files.xml);
 	expect_refusal("output is input", &outcome, "in.xml", "input");
 	outcome_free(&outcome);
-	outcome = restore(xml_path, link_path);
+	outcome = restoring_run(files.xml, link_path);
 	expect_refusal("output is a link to the input", &outcome, "link", "input");
 	outcome_free(&outcome);
-	cr_assert(image_load(&after, xml_path));
+	cr_assert(image_load(&after, files.xml));
 	cr_expect_eq(memcmp(after.bytes, text, 64 * IMAGE_BLOCK), 0, "the input was changed");
 	image_free(&after);
 	unlink(link_path);
 	free(text);
-}
-
-/* Odd, but right. */
-
-static void expect_accepted(const char *name, const void *bytes, size_t size, const char *dump)
-{
-	struct outcome outcome;
-
-	write_file(xml_path, bytes, size);
-	fill_output();
-	outcome = BOUNDED_RUN("era_restore", "-i", xml_path, "--validate");
-	cr_expect_eq(outcome.status, 0, "%s: --validate: %s", name, outcome.err);
-	cr_expect(output_untouched());
-	outcome_free(&outcome);
-
-	outcome = restore(xml_path, output_path);
-	cr_expect_eq(outcome.status, 0, "%s: %s", name, outcome.err);
-	outcome_free(&outcome);
-	outcome = BOUNDED_RUN("era_check", output_path);
-	cr_expect_eq(outcome.status, 0, "%s: era_check: %s", name, outcome.err);
-	outcome_free(&outcome);
-	outcome = BOUNDED_RUN("era_dump", output_path);
-	cr_expect_eq(outcome.status, 0, "%s: era_dump: %s", name, outcome.err);
-	cr_expect_str_eq(outcome.out, dump, "%s: dumped as %s", name, outcome.out);
-	outcome_free(&outcome);
-}
-
-#define DUMP_OF(uuid, writesets)                                                               \
-	"<superblock uuid=\"" uuid                                                             \
-	"\" block_size=\"8\" nr_blocks=\"3\" current_era=\"2\">\n" writesets "  <era_array>\n" \
-	"    <era block=\"0\" era=\"0\"/>\n"                                                   \
-	"    <era block=\"1\" era=\"2\"/>\n"                                                   \
-	"    <era block=\"2\" era=\"0\"/>\n"                                                   \
-	"  </era_array>\n</superblock>\n"
-#define DUMP_WRITESET(bit0, bit1, bit2)               \
-	"  <writeset era=\"1\" nr_bits=\"3\">\n"      \
-	"    <bit block=\"0\" value=\"" bit0 "\"/>\n" \
-	"    <bit block=\"1\" value=\"" bit1 "\"/>\n" \
-	"    <bit block=\"2\" value=\"" bit2 "\"/>\n" \
-	"  </writeset>\n"
-#define ODD_HEAD "<superblock block_size=\"8\" nr_blocks=\"3\" current_era=\"2\">"
-#define ODD_ERAS "<era_array><era block=\"1\" era=\"2\"/></era_array></superblock>"
-#define ODD(what) ODD_HEAD what ODD_ERAS
-
-Test(odd_xml, documents)
-{
-	static const struct {
-		const char *name, *document, *dump;
-	} cases[] = {
-		{"everything", SMALL, DUMP_OF("ab", DUMP_WRITESET("true", "true", "true"))},
-		{"a declaration", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" ODD(""),
-		 DUMP_OF("", "")},
-		{"a byte order mark", "\xef\xbb\xbf" ODD(""), DUMP_OF("", "")},
-		{"comments everywhere",
-		 "<!-- <x> -->" ODD_HEAD "<!-- & --><writeset era=\"1\" nr_bits=\"3\"><!-- 1 -->"
-		 "<bit block=\"1\" value=\"true\"><!----></bit></writeset><!-- 2 -->" ODD_ERAS
-		 "<!-- the end -->",
-		 DUMP_OF("", DUMP_WRITESET("false", "true", "false"))},
-		{"processing instructions", "<?x y?>" ODD("<?z?>") "<?x?>", DUMP_OF("", "")},
-		{"attributes the other way round",
-		 "<superblock current_era=\"2\" nr_blocks=\"3\" block_size=\"8\" uuid=\"\">"
-		 "<writeset nr_bits=\"3\" era=\"1\"><bit value=\"true\" block=\"0\"/>"
-		 "<marked len=\"1\" block_begin=\"2\"/></writeset>"
-		 "<era_array><era era=\"2\" block=\"1\"/></era_array></superblock>",
-		 DUMP_OF("", DUMP_WRITESET("true", "false", "true"))},
-		{"character references in numbers",
-		 ODD("<writeset era=\"&#49;\" nr_bits=\"&#x33;\">"
-		     "<bit block=\"&#50;\" value=\"tr&#117;e\"/></writeset>"),
-		 DUMP_OF("", DUMP_WRITESET("false", "false", "true"))},
-		{"single quotes", ODD("<writeset era='1' nr_bits='3'/>"),
-		 DUMP_OF("", DUMP_WRITESET("false", "false", "false"))},
-		{"leading zeroes", ODD("<writeset era=\"0000000000000001\" nr_bits=\"03\"/>"),
-		 DUMP_OF("", DUMP_WRITESET("false", "false", "false"))},
-		{"white space in and between tags",
-		 "\n\t<superblock\n block_size = \"8\"\tnr_blocks\n=\n\"3\" "
-		 "current_era=\"2\"\r\n>\r\n"
-		 "\t<era_array\t><era\nblock=\"1\"\nera=\"2\"\n></era\n>\n</era_array "
-		 "></superblock >\n\n",
-		 DUMP_OF("", "")},
-		{"white space as character references", ODD("&#32;&#9;&#10;&#13;"),
-		 DUMP_OF("", "")},
-		{"white space in CDATA", ODD("<![CDATA[ \n]]>"), DUMP_OF("", "")},
-		{"bits that are not set",
-		 ODD("<writeset era=\"1\" nr_bits=\"3\"><bit block=\"0\" value=\"false\"/>"
-		     "<bit block=\"2\" value=\"true\"/></writeset>"),
-		 DUMP_OF("", DUMP_WRITESET("false", "false", "true"))},
-		{"a uuid of 16 bytes",
-		 "<superblock uuid=\"1234567890123456\" block_size=\"8\" nr_blocks=\"3\" "
-		 "current_era=\"2\">" ODD_ERAS,
-		 DUMP_OF("1234567890123456", "")},
-		{"a uuid that needs escaping",
-		 "<superblock uuid=\"a&lt;&amp;&gt;&quot;b\" block_size=\"8\" nr_blocks=\"3\" "
-		 "current_era=\"2\">" ODD_ERAS,
-		 DUMP_OF("a&lt;&amp;&gt;&quot;b", "")},
-		{"another encoding, and nothing special in it",
-		 "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>" ODD("<!-- \xe9 -->"),
-		 DUMP_OF("", "")},
-		{"an empty era array",
-		 "<superblock block_size=\"8\" nr_blocks=\"0\" current_era=\"0\"><era_array/>"
-		 "</superblock>",
-		 "<superblock uuid=\"\" block_size=\"8\" nr_blocks=\"0\" current_era=\"0\">\n"
-		 "  <era_array>\n  </era_array>\n</superblock>\n"},
-		{"no eras",
-		 "<superblock block_size=\"4294967288\" nr_blocks=\"1\" current_era=\"4294967295\">"
-		 "<era_array/></superblock>",
-		 "<superblock uuid=\"\" block_size=\"4294967288\" nr_blocks=\"1\" "
-		 "current_era=\"4294967295\">\n  <era_array>\n    <era block=\"0\" era=\"0\"/>\n"
-		 "  </era_array>\n</superblock>\n"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		expect_accepted(cases[i].name, cases[i].document, strlen(cases[i].document),
-				cases[i].dump);
-}
-
-Test(odd_xml, utf_16)
-{
-	static const char dump[] = DUMP_OF("ab", DUMP_WRITESET("true", "true", "true"));
-	size_t size = strlen(SMALL);
-	char text[2 + 2 * sizeof(SMALL)];
-
-	for (int low = 0; low < 2; low++) {
-		memset(text, 0, sizeof(text));
-		text[low] = (char)0xff;
-		text[!low] = (char)0xfe;
-		for (size_t i = 0; i < size; i++)
-			text[2 + 2 * i + (size_t)low] = SMALL[i];
-		/* The byte order mark FE FF is that of big-endian text. */
-		expect_accepted(low ? "UTF-16BE" : "UTF-16LE", text, 2 + 2 * size, dump);
-	}
-}
-
-/* Long input of short pieces takes no more memory than a short one. */
-Test(odd_xml, long_input)
-{
-	static const struct {
-		const char *name, *piece;
-	} cases[] = {
-		{"100 MB of white space", "                                                   \n"},
-		{"100 MB of comments",
-		 "<!-- xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx -->\n"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct outcome outcome;
-
-		write_large(ODD_HEAD, cases[i].piece, ODD_ERAS);
-		outcome = restore(xml_path, output_path);
-		cr_expect_eq(outcome.status, 0, "%s: %s", cases[i].name, outcome.err);
-		if (!bounded_sanitized())
-			cr_expect_lt(outcome.peak_kib, MEMORY_LIMIT_KIB, "%s: took %ld KiB",
-				     cases[i].name, outcome.peak_kib);
-		outcome_free(&outcome);
-		outcome = BOUNDED_RUN("era_dump", output_path);
-		cr_expect_str_eq(outcome.out, DUMP_OF("", ""), "%s", cases[i].name);
-		outcome_free(&outcome);
-	}
 }
