@@ -45,3 +45,33 @@ int write_whole(int fd, const void *buffer, size_t length, uint64_t offset)
 	}
 	return PD_OK;
 }
+
+int read_stream(int fd, void *buffer, size_t length, size_t *nr)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buffer, length);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return PD_ERR_IO;
+	*nr = (size_t)n;
+	return PD_OK;
+}
+
+int write_stream(int fd, const void *buffer, size_t length)
+{
+	const uint8_t *from = buffer;
+
+	while (length) {
+		ssize_t n = write(fd, from, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return PD_ERR_IO;
+		from += n;
+		length -= (size_t)n;
+	}
+	return PD_OK;
+}

@@ -13,4 +13,8 @@
 int read_whole(int fd, void *buffer, size_t length, uint64_t offset);
 int write_whole(int fd, const void *buffer, size_t length, uint64_t offset);
 
+/* The same from where a file is at; it need not be one that has places. *nr: what was read, 0 at its end. */
+int read_stream(int fd, void *buffer, size_t length, size_t *nr);
+int write_stream(int fd, const void *buffer, size_t length);
+
 #endif

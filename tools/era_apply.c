@@ -2,6 +2,7 @@
 /* era_apply: applies a stream of differences to a copy of an origin. */
 #include "era/apply.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 #include "tools/cli.h"
 #include "tools/data.h"
 #include "tools/state_file.h"
@@ -69,15 +70,8 @@ static int source_fail(struct source *source)
 static int source_read(void *context, char *buffer, size_t size, size_t *nr)
 {
 	struct source *source = context;
-	ssize_t n;
 
-	do
-		n = read(source->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return source_fail(source);
-	*nr = (size_t)n;
-	return PD_OK;
+	return read_stream(source->fd, buffer, size, nr) ? source_fail(source) : PD_OK;
 }
 
 static int source_skip(void *context, uint64_t nr)

@@ -2,6 +2,7 @@
 /* The text that a command takes in. */
 #include "tools/input.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 #include "tools/temporary.h"
 
 #include <errno.h>
@@ -12,17 +13,12 @@
 static int input_read(void *context, char *buffer, size_t size, size_t *nr)
 {
 	struct input *input = context;
-	ssize_t n;
 
-	do
-		n = read(input->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0) {
+	if (read_stream(input->fd, buffer, size, nr)) {
 		cli_fail(input->cli, "cannot be read: %s", strerror(errno));
 		input->failed = true;
 		return PD_ERR_IO;
 	}
-	*nr = (size_t)n;
 	progress_add(&input->progress, *nr);
 	return PD_OK;
 }

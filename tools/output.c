@@ -2,6 +2,7 @@
 /* The text that a command puts out. */
 #include "tools/output.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,19 +16,10 @@ static int output_write(void *context, const char *text, size_t size)
 {
 	struct output *output = context;
 
-	while (size) {
-		ssize_t n = write(output->fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			output->error = errno;
-			return errno == EPIPE ? PD_ERR_CLOSED : PD_ERR_IO;
-		}
-		text += n;
-		size -= (size_t)n;
-	}
-	return PD_OK;
+	if (!write_stream(output->fd, text, size))
+		return PD_OK;
+	output->error = errno;
+	return errno == EPIPE ? PD_ERR_CLOSED : PD_ERR_IO;
 }
 
 static bool fail(const struct output *output, int error)

@@ -2,6 +2,7 @@
 /* Temporary files. */
 #include "tools/temporary.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,31 +26,14 @@ static int temporary_write(void *context, const char *text, size_t size)
 		return fail(temporary);
 	}
 	temporary->room -= size;
-	while (size) {
-		ssize_t n = write(temporary->fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(temporary);
-		text += n;
-		size -= (size_t)n;
-	}
-	return PD_OK;
+	return write_stream(temporary->fd, text, size) ? fail(temporary) : PD_OK;
 }
 
 static int temporary_read(void *context, char *buffer, size_t size, size_t *nr)
 {
 	struct temporary *temporary = context;
-	ssize_t n;
 
-	do
-		n = read(temporary->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail(temporary);
-	*nr = (size_t)n;
-	return PD_OK;
+	return read_stream(temporary->fd, buffer, size, nr) ? fail(temporary) : PD_OK;
 }
 
 bool temporary_open(struct temporary *temporary, uint64_t max)
