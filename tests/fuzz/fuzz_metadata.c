@@ -2,7 +2,7 @@
 /*
  * libFuzzer target: an image of metadata, for all that reads metadata. Apart from what sanitizers find,
  * it is an error if what is salvaged is unsound, or lists less than what passes as sound; and so it is
- * of what the runtime leaves when it has gone on from it.
+ * of what the runtime leaves when it has gone on from it; and if a sweep differs from a walk.
  */
 #include "era/changed.h"
 #include "era/check.h"
@@ -10,6 +10,7 @@
 #include "era/measure.h"
 #include "era/read.h"
 #include "era/salvage.h"
+#include "era/trees.h"
 #include "era/write.h"
 #include "persistent-data/checksum.h"
 #include "tests/fuzz/fuzz.h"
@@ -28,6 +29,27 @@ static int count(void *context, const struct finding *finding)
 	return PD_OK;
 }
 
+/* A sweep passes what a walk in order passes, and counts the same references. */
+static void compare_sweep(struct metadata *metadata)
+{
+	const struct superblock *superblock = &metadata->superblock;
+	size_t size = metadata->refs.nr_blocks * sizeof(*metadata->refs.counts);
+	uint16_t *counts = malloc(size);
+	unsigned nr = 0;
+	struct trees_visitor visitor = {NULL, &nr, count};
+	int r;
+
+	MUST(counts);
+	ref_counts_clear(&metadata->refs);
+	MUST(trees_walk(metadata, superblock, false, &visitor) == PD_OK);
+	memcpy(counts, metadata->refs.counts, size);
+	ref_counts_clear(&metadata->refs);
+	r = trees_sweep(metadata, superblock, false, NULL);
+	MUST((r == PD_OK) == (nr == 0));
+	MUST(r || !memcmp(counts, metadata->refs.counts, size));
+	free(counts);
+}
+
 /* -1: it cannot be opened. */
 static int nr_findings(struct block_io *io)
 {
@@ -40,6 +62,7 @@ static int nr_findings(struct block_io *io)
 		return -1;
 	r = metadata_check(metadata, &visitor, NULL);
 	MUST(r == PD_OK);
+	compare_sweep(metadata);
 	metadata_close(metadata);
 	return (int)nr;
 }
