@@ -21,6 +21,7 @@
 #include "era/map.h"
 #include "nbdkit/control.h"
 #include "nbdkit/exclusive.h"
+#include "nbdkit/hang_up.h"
 #include "nbdkit/origin.h"
 #include "persistent-data/error.h"
 
@@ -141,7 +142,7 @@ static int era_get_ready(void)
 /* Threads do not outlive the fork into the background. */
 static int era_after_fork(void)
 {
-	if (era_map_start(server.map) ||
+	if (era_map_start(server.map) || hang_up_start() ||
 	    (server.control &&
 	     control_start(&server.commands, server.map, server.device.size / SECTOR_SIZE))) {
 		nbdkit_error("no thread can be started");
@@ -154,6 +155,7 @@ static void era_cleanup(void)
 {
 	int r;
 
+	hang_up_stop();
 	control_close(&server.commands);
 	r = era_map_close(server.map);
 	server.map = NULL;

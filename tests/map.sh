@@ -186,6 +186,21 @@ ok 'an unknown message' fails 'unknown message' era_map message "$work/control" 
 
 # Ends: in order, and not.
 
+ok 'a client that asks for nothing is no obstacle' client '
+import os, signal, time
+h.pwrite(b"q", 65536 * 2)
+server = '$server'
+os.kill(server, signal.SIGTERM)
+for i in range(200):
+    try:
+        if open(f"/proc/{server}/stat").read().split()[2] == "Z": break
+    except FileNotFoundError: break
+    time.sleep(0.1)
+else: assert False, "it waits for us"'
+wait "$server"
+ok 'an end in order' test $? -eq 0
+ok 'served again after that' serve
+
 now=$(era_map status "$work/control" | cut -d' ' -f6)
 ok 'one more write' client 'h.pwrite(b"z", 65536 * 400)'
 stop TERM
