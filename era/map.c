@@ -14,6 +14,7 @@
 #include "era/live.h"
 #include "persistent-data/error.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +30,7 @@
 /* Data blocks [begin, end) to be marked, for a writer that waits. */
 struct mark {
 	uint32_t begin, end;
-	int result;
+	int result, error; /* the latter in terms of errno */
 	bool done;
 	struct mark *next;
 };
@@ -217,6 +218,7 @@ static int mark_list(struct era_map *map, struct mark *list)
 	r = all_marked ? PD_OK : live_change(&map->live, mark_on_disk, list);
 	for (struct mark *mark = list; mark; mark = mark->next) {
 		mark->result = r;
+		mark->error = errno;
 		if (!r)
 			set_marked(epoch, mark->begin, mark->end);
 	}
@@ -280,6 +282,7 @@ static int mark(struct era_map *map, uint32_t begin, uint32_t end)
 	while (!mark.done)
 		pthread_cond_wait(&map->marks, &map->mutex);
 	pthread_mutex_unlock(&map->mutex);
+	errno = mark.error;
 	return mark.result;
 }
 

@@ -233,9 +233,12 @@ static int era_pread(void *handle, void *buffer, uint32_t count, uint64_t offset
 	return r ? fail(r, "read") : 0;
 }
 
-static int to_errno(int r)
+/* io_error: the errno behind PD_ERR_IO. A file system that is full is no broken disk. */
+static int to_errno(int r, int io_error)
 {
 	switch (r) {
+	case PD_ERR_IO:
+		return io_error == ENOSPC ? ENOSPC : EIO;
 	case PD_ERR_NO_SPACE:
 		return ENOSPC;
 	case PD_ERR_NO_MEMORY:
@@ -250,13 +253,14 @@ static int to_errno(int r)
 static int begin_write(uint32_t count, uint64_t offset, struct era_map_write *write)
 {
 	int r = era_map_begin_write(server.map, offset, count, write);
+	int error = to_errno(r, errno);
 
 	if (!r)
 		return 0;
 	nbdkit_error("%s: bytes %llu-%llu cannot be marked as written: %s", server.metadata,
 		     (unsigned long long)offset, (unsigned long long)offset + count - 1,
-		     pd_error_text(r));
-	nbdkit_set_error(to_errno(r));
+		     r == PD_ERR_IO ? strerror(errno) : pd_error_text(r));
+	nbdkit_set_error(error);
 	return -1;
 }
 
