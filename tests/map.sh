@@ -372,6 +372,37 @@ ok 'which is on the local address only' sh -c '! grep -q "^ *[0-9]*: 00000000:$1
 	"$(printf %04X $port)"
 stop TERM
 
+# A sparse file of metadata, on a file system that is full.
+
+check_full_file_system()
+{
+	meta=$work/mounted/meta
+	truncate -s 4M "$meta"
+	truncate -s 4G "$origin"
+	ok 'served on a small file system' serve
+	ok 'a snapshot that is held' era_map message "$work/control" take_metadata_snap
+	ok 'full' fails 'input/output error' fill
+	ok 'the status shows it' sh -c 'era_map status "$1" | grep -q " error$"' - "$work/control"
+	mount -o remount,size=8m "$work/mounted"
+	ok 'room is made' era_map message "$work/control" checkpoint
+	ok 'a write' client 'h.pwrite(b"f", 65536 * 65535)'
+	ok 'all is well again' sh -c '! era_map status "$1" | grep -q error' - "$work/control"
+	stop KILL
+	ok 'sound' era_check "$meta"
+	ok 'the first and the last write are there' sh -c 'era_invalidate --written-since 1 "$1" |
+		grep -c "block=\"\(0\|65535\)\"" | grep -qx 2' - "$meta"
+}
+
+mkdir "$work/mounted"
+rm "$origin"
+if mount -t tmpfs -o size=400k none "$work/mounted" 2>"$work/out"; then
+	check_full_file_system
+	umount "$work/mounted"
+else
+	echo "skipped: a full file system: $(head -n 1 "$work/out")"
+	skipped=$((skipped + 1))
+fi
+
 # On block devices.
 
 attach()	# FILE SIZE [OPTION...]: loop is one of that size

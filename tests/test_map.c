@@ -482,6 +482,7 @@ Test(map, trouble_shows)
 	place.failure.kinds = FAIL_WRITES;
 	atomic_store(&place.failure.left, 0);
 	cr_expect_eq(write_blocks(1, 1), PD_ERR_IO);
+	cr_expect_eq(errno, 5);
 	expect_status("8 9/100 1 - error");
 	cr_expect_eq(write_blocks(1, 1), PD_OK);
 	expect_status("8 9/100 1 -");
