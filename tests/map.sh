@@ -16,7 +16,8 @@ work=$(mktemp -d)
 meta=$work/meta origin=$work/origin
 passed=0 failed=0 skipped=0
 server=
-# nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes.
+# nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes. Having
+# printed an error of the system's it does not come to its end then, with none of our plugins either.
 if [ -n "${ERA_SANITIZED:-}" ]; then
 	preload=$("${CC:-cc}" -print-file-name=libasan.so)
 	ubsan=$("${CC:-cc}" -print-file-name=libubsan.so)
@@ -28,6 +29,8 @@ stop()	# [SIGNAL]
 {
 	[ -n "$server" ] || return 0
 	kill "-${1:-TERM}" "$server" 2>/dev/null
+	[ -z "${ERA_SANITIZED:-}" ] || timeout -s KILL 10 tail -f --pid="$server" /dev/null ||
+		kill -KILL "$server"
 	wait "$server" 2>/dev/null
 	server=
 }
@@ -61,7 +64,7 @@ limited()	# COMMAND...
 	if [ "$(type -t "$1")" = function ]; then
 		"$@"
 	else
-		timeout 20 "$@"
+		timeout -k 1 20 "$@"
 	fi
 }
 
@@ -186,6 +189,7 @@ ok 'an unknown message' fails 'unknown message' era_map message "$work/control" 
 
 # Ends: in order, and not.
 
+if [ -z "${ERA_SANITIZED:-}" ]; then
 ok 'a client that asks for nothing is no obstacle' client '
 import os, signal, time
 h.pwrite(b"q", 65536 * 2)
@@ -200,7 +204,7 @@ else: assert False, "it waits for us"'
 wait "$server"
 ok 'an end in order' test $? -eq 0
 ok 'served again after that' serve
-
+fi
 now=$(era_map status "$work/control" | cut -d' ' -f6)
 ok 'one more write' client 'h.pwrite(b"z", 65536 * 400)'
 stop TERM
