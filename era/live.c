@@ -414,38 +414,33 @@ static int resize(struct live *live, uint32_t nr_blocks)
 	return r;
 }
 
+/*
+ * There must be room for the next era too, or metadata could be opened and written, but never be opened
+ * again. It takes what this one took, and may have to copy the writeset tree's root.
+ */
+static int begin_first_of_two(struct live *live)
+{
+	const struct space_map_edit *map = &live->tx.map;
+	uint64_t before = map->nr_free;
+	int r = live_roll_over(live);
+
+	if (!r && map->nr_free < before - map->nr_free + 1 + map->reserve)
+		r = PD_ERR_NO_SPACE;
+	return r;
+}
+
 static int resume(struct live *live, const void *context)
 {
+	uint32_t before = live->now.superblock.info.nr_blocks;
 	const uint32_t *nr_blocks = context;
 	int r = resize(live, *nr_blocks);
 
-	return r ? r : live_roll_over(live);
-}
-
-/*
- * There must be room for the next era too, or metadata could be opened and written, but never be
- * opened again. That past eras can be digested is part of it.
- */
-static int check_next_era(struct live *live)
-{
-	bool idle = false;
-	int r;
-
-	do {
-		r = live_roll_over(live);
-		live_abort(live);
-	} while (r == PD_ERR_NO_SPACE && !live_make_room(live, &idle) && !idle);
-	return r == PD_ERR_UNSUPPORTED ? PD_OK : r;
-}
-
-static int begin(struct live *live, uint32_t nr_blocks)
-{
-	const struct superblock *sb = &live->now.superblock;
-	bool grows = nr_blocks > sb->info.nr_blocks;
-	int r = live_change(live, resume, &nr_blocks);
-
+	if (r)
+		return r;
 	/* What a snapshot takes is room that will be there. */
-	return r || !grows || sb->metadata_snap ? r : check_next_era(live);
+	if (*nr_blocks > before && !live->now.superblock.metadata_snap)
+		return begin_first_of_two(live);
+	return live_roll_over(live);
 }
 
 static int check_sizes(uint32_t data_block_size, uint32_t nr_blocks, const struct report *report)
@@ -489,7 +484,7 @@ int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, 
 		r = open_or_format(live, io, data_block_size, report);
 	if (r)
 		return r;
-	r = begin(live, nr_blocks);
+	r = live_change(live, resume, &nr_blocks);
 	return r ? report_error(report, r, "no era can be begun: %s", reason(r)) : r;
 }
 

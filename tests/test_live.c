@@ -482,14 +482,17 @@ static int mark_one(struct live *marked, const void *context)
 
 static bool opens_twice(uint64_t nr_metadata_blocks, uint32_t nr_before, uint32_t nr_blocks)
 {
-	bool opened;
+	bool formatted, opened;
 
 	world_init(&world, nr_metadata_blocks, nr_before);
-	opened = !open_live();
+	formatted = opened = !open_live();
 	live_close(&live);
-	if (opened) {
+	if (formatted) {
 		world_resize(&world, nr_blocks);
 		opened = !open_live();
+		/* Or nothing has changed. */
+		if (!opened)
+			world_resize(&world, nr_before);
 		for (int i = 0; opened && i < 4; i++) {
 			uint32_t block = below(nr_blocks);
 
@@ -501,7 +504,7 @@ static bool opens_twice(uint64_t nr_metadata_blocks, uint32_t nr_before, uint32_
 				     nr_metadata_blocks, nr_blocks);
 		}
 	}
-	if (opened)
+	if (formatted)
 		world_expect_exact(&world);
 	end();
 	return opened;

@@ -258,6 +258,6 @@ Test(map_memory, every_allocation_of_live_metadata_fails_in_turn)
 	do {
 		memset(memory, 0, sizeof(memory));
 	} while (fail_live_at(nth++, io));
-	cr_expect_gt(nth, 300, "%ld", nth);
+	cr_expect_gt(nth, 200, "%ld", nth);
 	block_io_close(io);
 }
