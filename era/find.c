@@ -106,6 +106,18 @@ static void report_states(const struct found *found, const struct report *report
 }
 
 /*
+ * Blocks are taken one after another, and a transaction ends with its index block: where that of a state
+ * is the last one of all, a device that has more behind it, or nothing that was never used, was longer
+ * once. What it had there is lost. Once the kernel has begun again at the device's beginning, older
+ * index blocks follow.
+ */
+static bool is_cut_short(const struct scan *scan, const struct state *state)
+{
+	return scan->last_index == state->superblock.space_map.bitmap_root &&
+	       scan->kinds[scan->nr_blocks - 1] > KIND_ZEROES;
+}
+
+/*
  * Of a damaged space map the other half still shows what state it belonged to. So a later state than
  * those that are known can only be where two blocks or more are damaged that these do not use.
  */
@@ -114,7 +126,7 @@ static bool latest_is_damaged(const struct finder *finder)
 	uint64_t nr_known = 0;
 
 	for (unsigned i = 0; i < finder->nr; i++) {
-		if (finder->states[i].damaged)
+		if (finder->states[i].damaged || is_cut_short(&finder->scan, &finder->states[i]))
 			return true;
 		if (finder->states[i].nr_damaged > nr_known)
 			nr_known = finder->states[i].nr_damaged;

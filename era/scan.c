@@ -67,6 +67,9 @@ static void see(struct scan *scan, uint64_t number, const uint8_t *block)
 	case KIND_SUPERBLOCK:
 		see_snapshot(scan, number, block);
 		break;
+	case KIND_INDEX:
+		scan->last_index = number;
+		break;
 	default:
 		break;
 	}

@@ -18,6 +18,7 @@ struct scan {
 	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
 	uint32_t known; /* and in a metadata snapshot: it had begun */
 	uint64_t nr_damaged; /* blocks that hold nothing, and must have held something */
+	uint64_t last_index; /* the last of the space map index blocks; 0: there is none */
 };
 
 /* Reads the whole device. PD_ERR_NO_MEMORY. To be destroyed in any case. */

@@ -331,21 +331,24 @@ static int read_around(struct block_io *io, uint64_t first, uint32_t count, void
 	return PD_OK;
 }
 
-/* All that the kernel wrote last, and the superblock: what is left looks whole, and is not the latest. */
-Test(salvage, the_latest_state_cannot_be_read)
+/*
+ * A part of all that the kernel wrote last is lost, and the superblock too: what is left is whole by
+ * its looks, but it is not the latest.
+ */
+static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, uint64_t end)
 {
 	static const struct block_io_ops ops = {.read = read_around};
-	struct bad_sectors bad = {.begin = 66, .end = 150};
+	struct bad_sectors bad = {.begin = begin, .end = end};
 	struct fixture fixture;
 	struct salvaged salvaged;
 	struct before before;
 	struct image image;
 
-	fixture_open(&fixture, "crash");
+	fixture_open(&fixture, name);
 	cr_assert(image_load(&image, fixture.image));
 	before = look_before(&image);
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
-	bad.io = (struct block_io){&ops, image.nr_blocks};
+	bad.io = (struct block_io){&ops, nr_blocks};
 	bad.image = &image;
 	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
 	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
@@ -358,6 +361,18 @@ Test(salvage, the_latest_state_cannot_be_read)
 	free(before.eras);
 	image_free(&image);
 	truth_free(&fixture.truth);
+}
+
+Test(salvage, the_latest_state_cannot_be_read)
+{
+	lose_latest("crash", 2048, 66, 150);
+}
+
+/* The latest state's index block is at 137. */
+Test(salvage, the_device_was_cut_short)
+{
+	for (uint64_t nr_blocks = 64; nr_blocks < 138; nr_blocks++)
+		lose_latest("crash", nr_blocks, 0, 0);
 }
 
 /* Random damage. */
