@@ -3,6 +3,7 @@
 #include "era/survey.h"
 #include "era/forgotten.h"
 #include "era/trees.h"
+#include "persistent-data/array.h"
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
@@ -119,16 +120,18 @@ static int walk_live(struct surveyor *surveyor)
 
 /*
  * The latest writeset has as many bits as there are data blocks: where it agrees with the superblock,
- * an era array that does not is wrong itself. Without an era array it is the only witness.
+ * an era array that does not is wrong itself. Without an era array it is the only witness. Neither has
+ * more than an era array on this device could have.
  */
 static bool settle_nr_blocks(struct surveyor *surveyor, const struct report *report)
 {
 	struct superblock *sb = &surveyor->survey->superblock;
 	bool by_writeset = surveyor->array_lost && surveyor->has_writeset;
 	uint64_t other = by_writeset ? surveyor->writeset_bits : surveyor->array_end;
+	uint64_t most = surveyor->metadata->refs.nr_blocks * array_max_entries(sizeof(uint32_t));
 	uint32_t before = sb->info.nr_blocks;
 
-	if (other <= before || other > ERA_MAX_DATA_BLOCKS ||
+	if (other <= before || other > most || other > ERA_MAX_DATA_BLOCKS ||
 	    (surveyor->has_writeset && surveyor->writeset_bits == before))
 		return false;
 	sb->info.nr_blocks = (uint32_t)other;

@@ -240,6 +240,13 @@ static void spoil_both_ends(struct hostile *hostile)
 	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 14);
 }
 
+/* Of two that do not agree with the superblock's number of data blocks, one cannot be. */
+static void spoil_endless_era_array(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_ERA_LEAF, KEY_AT(2), 8, 900000);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_BITS, 4, 2990);
+}
+
 /* A writeset that is named by nothing, and does not say which data blocks it is about. */
 static void spoil_forgotten_writeset(struct hostile *hostile)
 {
@@ -289,6 +296,11 @@ static bool all_since_5(const struct salvaged *salvaged, const struct before *be
 	return true;
 }
 
+static bool as_many(const struct salvaged *salvaged, const struct before *before)
+{
+	return salvaged->nr_blocks == before->nr_blocks;
+}
+
 static bool only_two_blocks(const struct salvaged *salvaged, const struct before *before)
 {
 	for (uint32_t i = 0; i < before->nr_blocks; i++)
@@ -307,6 +319,8 @@ Test(salvage, claims)
 		      "writeset of era 4", all_since_4);
 	expect_shared("fewer data blocks, and no era array", spoil_both_ends,
 		      "latest writeset has 3000", all_since_5);
+	expect_shared("an era array without end", spoil_endless_era_array,
+		      "affects data blocks 2036-2999", as_many);
 	expect_shared("a forgotten writeset of no known blocks", spoil_forgotten_writeset,
 		      "named by nothing", all_since_5);
 	expect_shared("a short current writeset without its leaf", spoil_short_current_writeset,
