@@ -254,6 +254,13 @@ static void spoil_forgotten_writeset(struct hostile *hostile)
 	hostile_poke(hostile, AT_BITSET_LEAF, KEY_AT(0), 8, UINT64_C(1) << 63);
 }
 
+/* One that is named by nothing, and whose leaf is lost. */
+static void spoil_lost_writeset(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_WRITESET_LEAF, NODE_NR_ENTRIES, 4, 0);
+	memset(image_block(&hostile->builder.image, hostile->at[AT_BITSET_LEAF]), 0xa5, 64);
+}
+
 /* Its leaf would have told that it is longer. */
 static void spoil_short_current_writeset(struct hostile *hostile)
 {
@@ -323,6 +330,8 @@ Test(salvage, claims)
 		      "affects data blocks 2036-2999", as_many);
 	expect_shared("a forgotten writeset of no known blocks", spoil_forgotten_writeset,
 		      "named by nothing", all_since_5);
+	expect_shared("a forgotten writeset that is lost", spoil_lost_writeset,
+		      "in use are named by nothing: all data blocks", all_since_5);
 	expect_shared("a short current writeset without its leaf", spoil_short_current_writeset,
 		      "current writeset of era 5", all_since_5);
 }
@@ -375,6 +384,32 @@ static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, ui
 	free(before.eras);
 	image_free(&image);
 	truth_free(&fixture.truth);
+}
+
+/* The superblock alone: all else is there. */
+Test(salvage, the_superblock_cannot_be_read)
+{
+	static const struct block_io_ops ops = {.read = read_around};
+	struct bad_sectors bad = {.begin = 0, .end = 1};
+	struct hostile hostile;
+	struct salvaged salvaged;
+	struct before before;
+
+	hostile_make(&hostile, &(struct hostile_case){.name = "no superblock"});
+	before = look_before(&hostile.builder.image);
+	bad.io = (struct block_io){&ops, hostile.builder.image.nr_blocks};
+	bad.image = &hostile.builder.image;
+	salvaged_make_from(&salvaged, &bad.io, 0, 0);
+	cr_expect_eq(salvaged.result, PD_ERR_IO);
+	cr_expect(strstr(salvaged.messages, "cannot be read"), "%s", salvaged.messages);
+	salvaged_free(&salvaged);
+	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
+	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
+	cr_assert_str_empty(salvaged.problem);
+	cr_expect_eq(excess(&salvaged, &before), 0, "%s", salvaged.messages);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	hostile_free(&hostile);
 }
 
 Test(salvage, the_latest_state_cannot_be_read)
