@@ -78,6 +78,8 @@ static int read_again(struct input *xml, struct temporary *kept, struct sink *si
 	if (kept->fd < 0)
 		return input_rewind(xml) ? read_xml(xml, sink) : PD_ERR_IO;
 	r = temporary_rewind(kept) ? spool_replay(&kept->input, sink) : PD_ERR_IO;
+	if (r == PD_ERR_NO_MEMORY)
+		cli_fail(xml->cli, "out of memory");
 	xml->failed = kept->error;
 	if (kept->error)
 		cli_fail(xml->cli, "what was kept of it in a temporary file cannot be read: %s",
