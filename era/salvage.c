@@ -215,13 +215,12 @@ static void tree_finding(struct salvage *salvage, const struct damage *damage)
 
 static int hand_on_eras(struct salvage *salvage, uint32_t first, const uint32_t *eras, unsigned n)
 {
-	const uint32_t *at_least = salvage->survey.at_least;
-
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t era = eras[i] > salvage->floor ? eras[i] : salvage->floor;
+		uint32_t least = survey_least_era(&salvage->survey, first + i);
 
-		if (at_least && era < at_least[first + i])
-			era = at_least[first + i];
+		if (era < least)
+			era = least;
 		if (era != eras[i])
 			set_range(salvage->guessed, first + i, first + i + 1);
 		salvage->eras[i] = era;
@@ -234,7 +233,7 @@ static int salvage_eras(struct sink *sink, uint32_t first_block, const uint32_t 
 	struct salvage *salvage = (struct salvage *)sink;
 	int r = PD_OK;
 
-	if (!salvage->floor && !salvage->survey.at_least)
+	if (!salvage->floor && !survey_tells_eras(&salvage->survey))
 		return salvage->next->ops->eras(salvage->next, first_block, eras, n);
 	for (unsigned i = 0; !r && i < n; i += STRETCH)
 		r = hand_on_eras(salvage, first_block + i, eras + i,

@@ -316,28 +316,41 @@ int survey_make(struct survey *survey, struct metadata *metadata, const struct r
 
 void survey_destroy(struct survey *survey)
 {
+	free(survey->current);
 	free(survey->at_least);
+	survey->current = NULL;
 	survey->at_least = NULL;
 }
 
-static bool make_at_least(struct survey *survey)
+/* calloc: of a large device, what nobody writes to costs no memory. */
+static bool make_room(struct survey *survey, uint32_t era)
 {
-	/* calloc: of a large device, what nobody writes to costs no memory. */
+	uint64_t nr_blocks = survey->info.nr_blocks;
+
+	if (era >= survey->info.current_era) {
+		if (!survey->current)
+			survey->current = calloc(nr_blocks / 64 + 1, sizeof(uint64_t));
+		return survey->current;
+	}
 	if (!survey->at_least)
-		survey->at_least = calloc((size_t)survey->info.nr_blocks + 1, sizeof(uint32_t));
+		survey->at_least = calloc(nr_blocks + 1, sizeof(uint32_t));
 	return survey->at_least;
 }
 
 static void raise_to(struct survey *survey, uint64_t block, uint32_t era)
 {
-	if (block < survey->info.nr_blocks && survey->at_least[block] < era)
+	if (block >= survey->info.nr_blocks)
+		return;
+	if (era >= survey->info.current_era)
+		survey->current[block / 64] |= UINT64_C(1) << block % 64;
+	else if (survey->at_least[block] < era)
 		survey->at_least[block] = era;
 }
 
 int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
 		    uint32_t era)
 {
-	if (!make_at_least(survey))
+	if (!make_room(survey, era))
 		return PD_ERR_NO_MEMORY;
 	for (uint64_t i = 0; i < nr_words; i++)
 		for (uint64_t word = words[i]; word; word &= word - 1)
@@ -347,7 +360,7 @@ int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words
 
 int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end, uint32_t era)
 {
-	if (!make_at_least(survey))
+	if (!make_room(survey, era))
 		return PD_ERR_NO_MEMORY;
 	for (uint64_t i = begin; i < end && i < survey->info.nr_blocks; i++)
 		raise_to(survey, i, era);

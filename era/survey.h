@@ -17,7 +17,11 @@
 struct survey {
 	struct superblock superblock; /* to walk the trees by: as it is, but for nr_blocks */
 	struct stream_info info;      /* the superblock's numbers, put right */
-	/* The least era that each data block has, whatever the trees say; NULL: nothing is known. */
+	/*
+	 * Whatever the trees say: the data blocks that were written in the current era, a bit for each;
+	 * and the least era that each has, where that is another. NULL: nothing is known.
+	 */
+	uint64_t *current;
 	uint32_t *at_least;
 	bool everything; /* any block may have been written in the current era */
 };
@@ -28,6 +32,19 @@ struct survey {
  */
 int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report);
 void survey_destroy(struct survey *survey);
+
+static inline bool survey_tells_eras(const struct survey *survey)
+{
+	return survey->current || survey->at_least;
+}
+
+/* The least era that a data block has. */
+static inline uint32_t survey_least_era(const struct survey *survey, uint32_t block)
+{
+	if (survey->current && survey->current[block / 64] >> block % 64 & 1)
+		return survey->info.current_era;
+	return survey->at_least ? survey->at_least[block] : 0;
+}
 
 /* Data blocks that were written in an era at the earliest, by bits from block `first` on. */
 int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
