@@ -28,7 +28,8 @@ struct salvage {
 	uint64_t nr_words; /* that there is room for */
 	uint64_t *words;
 
-	uint64_t *guessed; /* data blocks of which an era was guessed, a bit each */
+	uint64_t *guessed; /* data blocks of which an era was guessed, a bit each, */
+	bool has_guessed;  /* if there are any */
 	uint32_t eras[STRETCH];
 };
 
@@ -40,6 +41,12 @@ static void set_range(uint64_t *words, uint64_t begin, uint64_t end)
 		words[begin / 64] = UINT64_MAX;
 	for (; begin < end; begin++)
 		words[begin / 64] |= UINT64_C(1) << begin % 64;
+}
+
+static void guess(struct salvage *salvage, uint64_t begin, uint64_t end)
+{
+	salvage->has_guessed = true;
+	set_range(salvage->guessed, begin, end);
 }
 
 static uint32_t nr_data_blocks(const struct salvage *salvage)
@@ -91,7 +98,7 @@ static int begin_writeset(struct salvage *salvage, uint32_t era, uint32_t nr_bit
 static void lose_bits(struct salvage *salvage, uint64_t begin, uint64_t end)
 {
 	set_range(salvage->words, begin, end);
-	set_range(salvage->guessed, begin, end);
+	guess(salvage, begin, end);
 }
 
 /* The writeset may be longer than it is said to be. */
@@ -222,7 +229,7 @@ static int hand_on_eras(struct salvage *salvage, uint32_t first, const uint32_t 
 		if (era < least)
 			era = least;
 		if (era != eras[i])
-			set_range(salvage->guessed, first + i, first + i + 1);
+			guess(salvage, first + i, first + i + 1);
 		salvage->eras[i] = era;
 	}
 	return salvage->next->ops->eras(salvage->next, first, salvage->eras, n);
@@ -246,7 +253,7 @@ static int lose_eras(struct salvage *salvage, uint64_t begin, uint64_t end)
 	int r = PD_OK;
 
 	if (begin < end)
-		set_range(salvage->guessed, begin, end);
+		guess(salvage, begin, end);
 	for (unsigned i = 0; i < STRETCH; i++)
 		salvage->eras[i] = current_era(salvage);
 	for (; !r && begin < end; begin += STRETCH)
@@ -349,7 +356,10 @@ int salvage_read(struct salvage *salvage, struct sink *sink, const struct report
 	salvage->open = salvage->impossible = false;
 	salvage->fold =
 		(struct fold){.finding = report_loss, .more = report_more, .context = salvage};
-	memset(salvage->guessed, 0, nr_words * sizeof(*salvage->guessed));
+	/* What was never written to takes no memory. */
+	if (salvage->has_guessed)
+		memset(salvage->guessed, 0, nr_words * sizeof(*salvage->guessed));
+	salvage->has_guessed = false;
 	salvage->metadata->refs.looks_left = salvage->metadata->refs.nr_blocks;
 	r = read_trees(salvage);
 	if (!r)

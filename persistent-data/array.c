@@ -5,8 +5,6 @@
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 
-#define TURN_MAX 256 /* blocks: what is read at once */
-
 /* Array blocks that are read at once, in their order. */
 struct turn {
 	struct block_batch *batch;
@@ -14,7 +12,7 @@ struct turn {
 	struct {
 		uint64_t index;	     /* the how manieth array block it is, */
 		uint64_t leaf_block; /* by the node that lists it */
-	} orders[TURN_MAX];
+	} orders[BLOCK_READER_TURN_MAX];
 };
 
 struct walk {
@@ -28,8 +26,8 @@ struct walk {
 	 * is being gathered.
 	 */
 	struct turn turns[BLOCK_READER_TURNS];
-	unsigned nr_turns, oldest, nr_begun;
-	struct block_order gathered[TURN_MAX];
+	unsigned nr_turns, turn_size, oldest, nr_begun;
+	struct block_order gathered[BLOCK_READER_TURN_MAX];
 };
 
 /* Tells of a damage with which the array blocks [begin, end) are lost. */
@@ -153,7 +151,7 @@ static int gather(struct walk *walk, const struct btree_leaf *leaf, unsigned i)
 	turn->orders[turn->n].leaf_block = leaf->block;
 	walk->gathered[turn->n++] =
 		(struct block_order){get_le64(leaf->values + (size_t)i * 8), leaf->shared};
-	return turn->n == TURN_MAX ? begin_gathered(walk) : PD_OK;
+	return turn->n == walk->turn_size ? begin_gathered(walk) : PD_OK;
 }
 
 static int walk_leaf(void *context, const struct btree_leaf *leaf)
@@ -179,6 +177,7 @@ static int leaf_lost(void *context, const struct damage *damage)
 static int open_turns(struct walk *walk)
 {
 	walk->nr_turns = block_reader_nr_turns(walk->reader);
+	walk->turn_size = block_reader_turn_size(walk->reader);
 	for (unsigned i = 0; i < walk->nr_turns; i++) {
 		struct turn *turn = &walk->turns[i];
 

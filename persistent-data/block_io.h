@@ -48,12 +48,12 @@ struct block_io_ops {
 };
 
 /* More reads than this are never worth being under way at once. */
-#define BLOCK_IO_AHEAD_MAX 8
+#define BLOCK_IO_AHEAD_MAX 16
 
 struct block_io {
 	const struct block_io_ops *ops;
 	uint64_t nr_blocks; /* whole metadata blocks; a shorter rest of the device is ignored */
-	unsigned nr_ahead;  /* reads of 1 MiB or so that are worth being under way; 0: none */
+	unsigned nr_ahead;  /* reads of 512 KiB or so that are worth being under way; 0: none */
 };
 
 /*

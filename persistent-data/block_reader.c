@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATA_BATCH 256 /* blocks: 1 MiB */
 #define NODE_BATCH 32
 
 enum slot_state { SLOT_READ, SLOT_UNREADABLE, SLOT_OUTSIDE, SLOT_AGAIN };
@@ -66,7 +65,7 @@ struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned dep
 
 struct block_batch *block_reader_data(struct block_reader *reader, unsigned turn)
 {
-	return batch_make(&reader->data[turn], DATA_BATCH);
+	return batch_make(&reader->data[turn], BLOCK_READER_TURN_MAX);
 }
 
 unsigned block_reader_nr_turns(const struct block_reader *reader)
@@ -74,6 +73,12 @@ unsigned block_reader_nr_turns(const struct block_reader *reader)
 	unsigned nr = reader->io->nr_ahead + 1;
 
 	return nr < BLOCK_READER_TURNS ? nr : BLOCK_READER_TURNS;
+}
+
+/* Many at once are worth more than large ones. */
+unsigned block_reader_turn_size(const struct block_reader *reader)
+{
+	return reader->io->nr_ahead > 1 ? BLOCK_READER_TURN_MAX / 2 : BLOCK_READER_TURN_MAX;
 }
 
 static int by_block(const void *a, const void *b)

@@ -32,6 +32,7 @@ struct block_batch {
 
 /* Batches of data that can be under way at once, and one that is looked at meanwhile. */
 #define BLOCK_READER_TURNS (1 + BLOCK_IO_AHEAD_MAX)
+#define BLOCK_READER_TURN_MAX 256 /* blocks: 1 MiB */
 
 /*
  * What one walk at a time needs. A walk within a walk (a writeset's bitset, met in the writeset
@@ -52,8 +53,12 @@ void block_reader_destroy(struct block_reader *reader);
 struct block_batch *block_reader_nodes(struct block_reader *reader, unsigned depth);
 /* Batches for data, turn < block_reader_nr_turns(); NULL: out of memory. */
 struct block_batch *block_reader_data(struct block_reader *reader, unsigned turn);
-/* As many batches as are worth having on this device, BLOCK_READER_TURNS at most. */
+/*
+ * As many batches as are worth having on this device, BLOCK_READER_TURNS at most; and as many blocks
+ * as each should be of then, at most their capacity, which is BLOCK_READER_TURN_MAX.
+ */
 unsigned block_reader_nr_turns(const struct block_reader *reader);
+unsigned block_reader_turn_size(const struct block_reader *reader);
 
 struct block_order {
 	uint64_t block;

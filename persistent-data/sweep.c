@@ -13,10 +13,9 @@
 #define ARRAY_BLOCKS_MAX (1 << 20)
 #define NODES_MAX 65536
 /* When so many array blocks are known they are read, */
-#define BLOCKS_MAX 131072
+#define BLOCKS_MAX 393216
 /* which is looked at after so many nodes: these list 65 thousand at most. */
 #define NODES_AT_ONCE 256
-#define BATCH_MAX 256 /* blocks */
 #define NO_DEPTH BTREE_MAX_DEPTH
 
 /* A block to be read. */
@@ -115,11 +114,10 @@ static int sort(struct items *items)
 	return PD_OK;
 }
 
-/* How many items from i on fit a batch, together with what lies in the gaps between them. */
-static unsigned items_that_fit(const struct items *items, size_t first)
+/* How many items from i on fit so many blocks, together with what lies in the gaps between them. */
+static unsigned items_that_fit(const struct items *items, size_t first, uint64_t room)
 {
 	size_t i = first;
-	uint64_t room = BATCH_MAX;
 
 	for (; i < items->nr; i++) {
 		uint64_t step = i > first ? items->at[i].block - items->at[i - 1].block : 1;
@@ -135,10 +133,10 @@ static unsigned items_that_fit(const struct items *items, size_t first)
 static void begin_turn(struct sweep *sweep, struct turn *turn, const struct items *items,
 		       size_t first)
 {
-	struct block_order orders[BATCH_MAX];
+	struct block_order orders[BLOCK_READER_TURN_MAX];
 
 	turn->items = items->at + first;
-	turn->n = items_that_fit(items, first);
+	turn->n = items_that_fit(items, first, block_reader_turn_size(sweep->reader));
 	for (unsigned i = 0; i < turn->n; i++)
 		orders[i] =
 			(struct block_order){turn->items[i].block, turn->items[i].parent_shared};

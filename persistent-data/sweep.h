@@ -22,8 +22,8 @@ struct sweep_visitor {
 };
 
 /*
- * The reader and the visitor's context stay the caller's. Memory that a sweep takes: 16 bytes for each
- * of 200 thousand array blocks at most, twice that if they are not in order, besides the reader's.
+ * The reader and the visitor's context stay the caller's. Memory that a sweep takes, besides the
+ * reader's: 16 bytes for each array block, 8 MiB at most, and while they are sorted twice that.
  */
 int sweep_open(struct block_reader *reader, const struct sweep_visitor *visitor,
 	       struct sweep **result);

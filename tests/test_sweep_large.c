@@ -100,7 +100,7 @@ static int sweep_arrays(struct made *made, uint64_t nr_arrays,
  * One array of NR blocks in an order of their own: their leaves follow them, then the nodes above
  * these, and last the root.
  */
-#define NR 200003u /* a prime number */
+#define NR 500009u /* a prime number, and more than are read at once */
 #define FANOUT 252
 #define NR_LEAVES ((NR + FANOUT - 1) / FANOUT)
 #define NR_INTERNAL ((NR_LEAVES + FANOUT - 1) / FANOUT)
