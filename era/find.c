@@ -106,14 +106,14 @@ static void report_states(const struct found *found, const struct report *report
 }
 
 /*
- * Blocks are taken one after another, and a transaction ends with its index block: where that of a state
- * is the last one of all, a device that has more behind it, or nothing that was never used, was longer
- * once. What it had there is lost. Once the kernel has begun again at the device's beginning, older
- * index blocks follow.
+ * What a device had behind its end is lost, if it had anything there. Blocks are taken one after another:
+ * if the last one that is left was never used, nor were those behind it. A device that is not known to
+ * have been longer may have been: a transaction ends with its index block, so that of the latest state is
+ * the last of all then, until the kernel has begun again at the device's beginning.
  */
 static bool is_cut_short(const struct scan *scan, const struct state *state)
 {
-	return scan->last_index == state->superblock.space_map.bitmap_root &&
+	return (state->cut_short || scan->last_index == state->superblock.space_map.bitmap_root) &&
 	       scan->kinds[scan->nr_blocks - 1] > KIND_ZEROES;
 }
 

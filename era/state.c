@@ -19,6 +19,7 @@ struct maker {
 	uint8_t *nodes;	 /* a block for each depth */
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
+	uint64_t nr_covered; /* blocks that the space map is about; 0: its index block is lost */
 };
 
 static bool is_damaged(const struct scan *scan, uint64_t number)
@@ -48,7 +49,8 @@ static unsigned count_of(const uint8_t *bitmap, unsigned i)
 	return (pair & 1) << 1 | (pair >> 1 & 1);
 }
 
-static bool read_counts(struct maker *maker, uint64_t first, uint64_t number)
+/* Of one bitmap. *nr_used: of all its counts, also those behind the device's end. */
+static bool read_counts(struct maker *maker, uint64_t first, uint64_t number, uint64_t *nr_used)
 {
 	const struct scan *scan = maker->scan;
 	const uint8_t *bitmap = node_at(maker, 1);
@@ -59,9 +61,15 @@ static bool read_counts(struct maker *maker, uint64_t first, uint64_t number)
 	if (scan->kinds[number] != KIND_BITMAP ||
 	    !scan_look(maker->scan, number, node_at(maker, 1)))
 		return false;
-	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS && first + i < scan->nr_blocks; i++) {
-		maker->counts[first + i] = (uint8_t)count_of(bitmap, i);
-		maker->sb->space_map.nr_allocated += maker->counts[first + i] > 0;
+	*nr_used = 0;
+	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS; i++) {
+		unsigned count = count_of(bitmap, i);
+
+		*nr_used += count > 0;
+		if (first + i >= scan->nr_blocks)
+			continue;
+		maker->counts[first + i] = (uint8_t)count;
+		maker->sb->space_map.nr_allocated += count > 0;
 	}
 	return true;
 }
@@ -71,20 +79,22 @@ static bool read_space_map(struct maker *maker, uint64_t number)
 {
 	const uint8_t *entries = node_at(maker, 0) + INDEX_ENTRIES;
 	struct space_map_root *root = &maker->sb->space_map;
-	uint64_t covered = 0;
+	uint64_t covered = 0, nr_used;
 
 	if (maker->scan->kinds[number] == KIND_BITMAP)
-		return read_counts(maker, 0, number);
+		return read_counts(maker, 0, number, &nr_used);
 	root->bitmap_root = number;
 	if (!scan_look(maker->scan, number, node_at(maker, 0)))
 		return false;
 	for (unsigned i = 0; i < SPACE_MAP_MAX_BITMAPS; i++) {
-		uint64_t bitmap = get_le64(entries + (size_t)i * INDEX_ENTRY_SIZE);
+		const uint8_t *entry = entries + (size_t)i * INDEX_ENTRY_SIZE;
+		uint64_t bitmap = get_le64(entry);
 
 		if (!bitmap)
 			break;
-		if (!read_counts(maker, covered, bitmap))
+		if (!read_counts(maker, covered, bitmap, &nr_used))
 			return false;
+		maker->nr_covered = covered + nr_used + get_le32(entry + 8);
 		covered += SPACE_MAP_BITMAP_COUNTS;
 	}
 	root->nr_blocks = covered < maker->scan->nr_blocks ? covered : maker->scan->nr_blocks;
@@ -362,6 +372,7 @@ static bool make_state(struct maker *maker, struct state *state, uint64_t number
 		state->damaged = true;
 	}
 	state->nr_damaged = maker->nr_damaged;
+	state->cut_short = maker->nr_covered > maker->scan->nr_blocks;
 	return read_state(maker, state, state->superblock.info.nr_blocks);
 }
 

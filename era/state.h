@@ -27,6 +27,7 @@ struct state {
 	uint64_t nr_bits;	/* that are set in the current writeset; */
 	bool bits_lost;		/* or not all of them can be read */
 	uint64_t nr_damaged;	/* blocks in use that hold nothing now */
+	bool cut_short;		/* its space map is about more blocks than the device has now */
 	bool damaged; /* more is lost than what its trees contain: not consistent any longer */
 };
 
