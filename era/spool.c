@@ -39,6 +39,7 @@ static void keep(struct spool *spool, enum kind kind, uint64_t first, uint32_t n
 	memcpy(to, &head, sizeof(head));
 	if (size)
 		memcpy(to + sizeof(head), payload, size);
+	memset(to + sizeof(head) + size, 0, padded(size) - size);
 	text_filled(&spool->text, to + sizeof(head) + padded(size));
 }
 
