@@ -113,8 +113,11 @@ static void report_states(const struct found *found, const struct report *report
  */
 static bool is_cut_short(const struct scan *scan, const struct state *state)
 {
-	return (state->cut_short || scan->last_index == state->superblock.space_map.bitmap_root) &&
-	       scan->kinds[scan->nr_blocks - 1] > KIND_ZEROES;
+	enum kind last = (enum kind)scan->kinds[scan->nr_blocks - 1];
+
+	if (state->cut_short)
+		return last != KIND_ZEROES;
+	return last > KIND_ZEROES && scan->last_index == state->superblock.space_map.bitmap_root;
 }
 
 /*

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Keeps a stream as records, each of a head and, padded, what belongs to it. */
 #include "era/spool.h"
+#include "persistent-data/checksum.h"
 #include "persistent-data/error.h"
 
-#include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALIGN 8 /* bytes: all records begin at a multiple */
 #define PAYLOAD_MAX 32768
 #define READ_SIZE (256 * 1024)
+#define CHECKSUM_BEGIN 0xffffffff /* or nothing but zeroes would be right */
 
 enum kind { BEGIN, WRITESET_BEGIN, WORDS, WRITESET_END, ERAS, END };
 
@@ -17,12 +19,16 @@ struct head {
 	uint32_t kind;
 	uint32_t n;	/* words, eras; bits of a writeset */
 	uint64_t first; /* word, block; a writeset's era */
+	/* Of all records up to this one and its payload, so that none can be missing or another's. */
+	uint32_t checksum;
+	uint32_t padding;
 };
 
 struct spool {
 	struct sink sink;
 	struct sink *next;
 	struct text text;
+	uint32_t checksum; /* so far */
 };
 
 static size_t padded(size_t size)
@@ -30,16 +36,25 @@ static size_t padded(size_t size)
 	return (size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+static uint32_t add_to_checksum(uint32_t checksum, const struct head *head, const void *payload,
+				size_t size)
+{
+	checksum = crc32c(checksum, head, offsetof(struct head, checksum));
+	return crc32c(checksum, payload, size);
+}
+
 static void keep(struct spool *spool, enum kind kind, uint64_t first, uint32_t n,
 		 const void *payload, size_t size)
 {
-	struct head head = {kind, n, first};
+	struct head head = {.kind = kind, .n = n, .first = first};
 	char *to = text_room(&spool->text, sizeof(head) + padded(size));
 
-	memcpy(to, &head, sizeof(head));
 	if (size)
 		memcpy(to + sizeof(head), payload, size);
 	memset(to + sizeof(head) + size, 0, padded(size) - size);
+	spool->checksum = add_to_checksum(spool->checksum, &head, to + sizeof(head), padded(size));
+	head.checksum = spool->checksum;
+	memcpy(to, &head, sizeof(head));
 	text_filled(&spool->text, to + sizeof(head) + padded(size));
 }
 
@@ -126,6 +141,7 @@ int spool_open(const struct text_output *output, struct sink *next, struct sink 
 	}
 	spool->sink.ops = &ops;
 	spool->next = next;
+	spool->checksum = CHECKSUM_BEGIN;
 	*result = &spool->sink;
 	return PD_OK;
 }
@@ -151,6 +167,7 @@ struct replay {
 	const struct text_input *input;
 	uint8_t *buffer;   /* aligned, as records are */
 	size_t begin, end; /* of what is in it and was not taken yet */
+	uint32_t checksum; /* of the records so far */
 };
 
 /* The next size bytes, which are there until more are asked for; NULL: they cannot be had. */
@@ -171,10 +188,8 @@ static const void *next_bytes(struct replay *replay, size_t size)
 					(char *)replay->buffer + replay->end,
 					READ_SIZE - replay->end, &nr))
 			return NULL;
-		if (!nr) {
-			errno = EIO;
+		if (!nr)
 			return NULL;
-		}
 		replay->end += nr;
 	}
 	bytes = replay->buffer + replay->begin;
@@ -194,6 +209,21 @@ static size_t payload_size(const struct head *head)
 	default:
 		return 0;
 	}
+}
+
+/* The next record as it was kept; false: it is not there any longer. */
+static bool next_record(struct replay *replay, struct head *head, const void **payload)
+{
+	const void *bytes = next_bytes(replay, sizeof(*head));
+
+	if (!bytes)
+		return false;
+	memcpy(head, bytes, sizeof(*head));
+	*payload = next_bytes(replay, payload_size(head));
+	if (!*payload)
+		return false;
+	replay->checksum = add_to_checksum(replay->checksum, head, *payload, payload_size(head));
+	return replay->checksum == head->checksum;
 }
 
 static int play(const struct head *head, const void *payload, struct sink *sink)
@@ -217,23 +247,19 @@ static int play(const struct head *head, const void *payload, struct sink *sink)
 static int play_all(struct replay *replay, struct sink *sink)
 {
 	struct head head = {.kind = BEGIN};
+	const void *payload;
 	int r = PD_OK;
 
-	while (!r && head.kind != END) {
-		const void *bytes = next_bytes(replay, sizeof(head));
-
-		if (!bytes)
-			return PD_ERR_IO;
-		memcpy(&head, bytes, sizeof(head));
-		bytes = next_bytes(replay, payload_size(&head));
-		r = bytes ? play(&head, bytes, sink) : PD_ERR_IO;
-	}
+	while (!r && head.kind != END)
+		r = next_record(replay, &head, &payload) ? play(&head, payload, sink)
+							 : PD_ERR_CORRUPT;
 	return r;
 }
 
 int spool_replay(const struct text_input *input, struct sink *sink)
 {
-	struct replay replay = {.input = input, .buffer = malloc(READ_SIZE)};
+	struct replay replay = {
+		.input = input, .buffer = malloc(READ_SIZE), .checksum = CHECKSUM_BEGIN};
 	int r = replay.buffer ? play_all(&replay, sink) : PD_ERR_NO_MEMORY;
 
 	free(replay.buffer);

@@ -25,8 +25,8 @@ int spool_error(const struct sink *sink);
 void spool_close(struct sink *sink);
 
 /*
- * Plays what was kept to a sink. What the sink returned, PD_ERR_NO_MEMORY, or PD_ERR_IO: it cannot be
- * read, or is not all there.
+ * Plays what was kept to a sink. What the sink returned, PD_ERR_NO_MEMORY, or PD_ERR_CORRUPT: it cannot
+ * be read, or is not what was kept; nothing of that reaches the sink.
  */
 int spool_replay(const struct text_input *input, struct sink *sink);
 

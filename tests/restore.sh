@@ -53,6 +53,19 @@ else
 	skips "a full file system cannot be mounted: $(cat log)"
 fi
 
+# Room for the metadata, or for what is kept of the XML, but not for both.
+size=$(($(stat -c %b expected) * 512))
+if mount -t tmpfs -o size=$((size * 5 / 4)),mode=700 none full 2>log; then
+	truncate -r meta full/out
+	check 'the output needs the room' env TMPDIR=full era_restore -q -i xml -o full/out
+	check 'the output needs the room: the same metadata' cmp expected full/out
+	truncate -s 0 full/out
+	truncate -r meta full/out
+	refused 'the output needs the room, and a pipe cannot be read again' 'full/out: cannot be written: No space' \
+		env TMPDIR=full bash -c 'cat xml | era_restore -i - -o full/out'
+	umount full
+fi
+
 # Bad ends: nothing is written, and nothing of the files is left.
 cp out before
 head -c 3000 xml >short

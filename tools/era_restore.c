@@ -11,6 +11,7 @@
 #include "tools/schema.h"
 #include "tools/temporary.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,8 +62,8 @@ static bool measure_xml(struct input *xml, struct measure *measure, struct tempo
 	int r;
 
 	measure_init(measure);
-	if (kept->fd >= 0)
-		spool_open(&kept->output, &measure->sink, &spool);
+	if (kept->fd >= 0 && spool_open(&kept->output, &measure->sink, &spool))
+		kept->error = ENOMEM;
 	r = read_xml(xml, spool ? spool : &measure->sink);
 	if (!spool || spool_error(spool))
 		temporary_close(kept);
@@ -70,35 +71,43 @@ static bool measure_xml(struct input *xml, struct measure *measure, struct tempo
 	return fresh_measured(xml->cli, r);
 }
 
-/* What was kept, or else the XML once more. */
-static int read_again(struct input *xml, struct temporary *kept, struct sink *sink)
+/* From what was kept, or else from the XML once more. */
+static int write_again(struct input *xml, struct temporary *kept, struct block_io *io)
 {
-	int r;
+	struct sink *sink = NULL;
+	int r = metadata_write_open(io, &sink);
 
-	if (kept->fd < 0)
-		return input_rewind(xml) ? read_xml(xml, sink) : PD_ERR_IO;
-	r = temporary_rewind(kept) ? spool_replay(&kept->input, sink) : PD_ERR_IO;
-	if (r == PD_ERR_NO_MEMORY)
-		cli_fail(xml->cli, "out of memory");
-	xml->failed = kept->error;
-	if (kept->error)
-		cli_fail(xml->cli, "what was kept of it in a temporary file cannot be read: %s",
-			 strerror(kept->error));
+	if (r)
+		cli_fail(xml->cli, "%s", pd_error_text(r));
+	else if (kept->fd < 0)
+		r = input_rewind(xml) ? read_xml(xml, sink) : PD_ERR_IO;
+	else
+		r = temporary_rewind(kept) ? spool_replay(&kept->input, sink) : PD_ERR_CORRUPT;
+	metadata_write_close(sink);
 	return r;
+}
+
+/* What went wrong may be the temporary file's fault: it takes room, perhaps the output's, and can decay. */
+static bool is_fault_of(const struct temporary *kept, int r)
+{
+	return kept->fd >= 0 && (r == PD_ERR_CORRUPT || (r == PD_ERR_IO && errno == ENOSPC));
 }
 
 static bool write_metadata(struct input *xml, struct temporary *kept, struct block_io *io,
 			   const char *output)
 {
 	struct cli *cli = xml->cli;
-	struct sink *sink = NULL;
-	int r = metadata_write_open(io, &sink);
+	int r = write_again(xml, kept, io);
 
-	if (!r)
-		r = read_again(xml, kept, sink);
-	else
-		cli_fail(cli, "%s", pd_error_text(r));
-	metadata_write_close(sink);
+	if (is_fault_of(kept, r) && xml->can_rewind) {
+		temporary_close(kept);
+		r = write_again(xml, kept, io);
+	}
+	if (kept->fd >= 0 && r == PD_ERR_NO_MEMORY)
+		cli_fail(cli, "out of memory");
+	if (kept->fd >= 0 && r == PD_ERR_CORRUPT)
+		cli_fail(cli, "what was kept of it in a temporary file is lost: %s",
+			 kept->error ? strerror(kept->error) : "it has changed");
 	cli->subject = output;
 	return xml->failed ? false : fresh_written(cli, r);
 }
@@ -127,8 +136,8 @@ static bool restore_by(struct input *xml, const char *output, struct block_io *i
 }
 
 /*
- * A stream takes less room than the metadata that are made of it. So what is larger than the output is
- * not kept: it does not fit, and a few lines of XML can ask for any amount.
+ * A stream takes no more room than the metadata that are made of it. So what is larger than the output
+ * is not kept: it does not fit, and a few lines of XML can ask for any amount.
  */
 static bool restore_to(struct input *xml, const char *output, struct cli_device *device)
 {
