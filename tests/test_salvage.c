@@ -35,6 +35,17 @@ static struct before look_before(const struct image *image)
 	return before;
 }
 
+/* The image of a fixture. */
+static struct before load(struct image *image, const char *name)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture, name);
+	cr_assert(image_load(image, fixture.image));
+	truth_free(&fixture.truth);
+	return look_before(image);
+}
+
 /* The law: for every era, all that changed since then. */
 static bool is_superset(const struct salvaged *salvaged, const struct before *before,
 			char text[120])
@@ -81,14 +92,11 @@ static struct salvaged salvage(const struct image *image, const struct before *b
 
 static void salvage_sound(const char *name)
 {
-	struct fixture fixture;
 	struct salvaged salvaged;
 	struct before before;
 	struct image image;
 
-	fixture_open(&fixture, name);
-	cr_assert(image_load(&image, fixture.image));
-	before = look_before(&image);
+	before = load(&image, name);
 	salvaged = salvage(&image, &before, false, name);
 	cr_expect_eq(salvaged.result, 0, "%s", name);
 	cr_expect_eq(excess(&salvaged, &before), 0, "%s", name);
@@ -108,7 +116,6 @@ static void salvage_sound(const char *name)
 	}
 	free(before.eras);
 	image_free(&image);
-	truth_free(&fixture.truth);
 }
 
 Test(salvage, sound)
@@ -362,14 +369,11 @@ static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, ui
 {
 	static const struct block_io_ops ops = {.read = read_around};
 	struct bad_sectors bad = {.begin = begin, .end = end};
-	struct fixture fixture;
 	struct salvaged salvaged;
 	struct before before;
 	struct image image;
 
-	fixture_open(&fixture, name);
-	cr_assert(image_load(&image, fixture.image));
-	before = look_before(&image);
+	before = load(&image, name);
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
 	bad.io = (struct block_io){&ops, nr_blocks};
 	bad.image = &image;
@@ -383,7 +387,6 @@ static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, ui
 	salvaged_free(&salvaged);
 	free(before.eras);
 	image_free(&image);
-	truth_free(&fixture.truth);
 }
 
 /* The superblock alone: all else is there. */
@@ -465,24 +468,29 @@ static void cut_at(const struct image *image, uint64_t nr_blocks, const struct b
 /* Wherever a device is cut, and whichever states are left then: none of them leaves anything out. */
 static void cut_anywhere(const char *name)
 {
-	struct fixture fixture;
 	struct before before;
 	struct image image;
 	uint64_t end;
 
-	fixture_open(&fixture, name);
-	cr_assert(image_load(&image, fixture.image));
-	before = look_before(&image);
+	before = load(&image, name);
 	end = end_of_used(&image);
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
 	/* One has so many data blocks that it would take its time; one has none. */
 	if (!before.nr_blocks || before.nr_blocks > 100000)
 		end = 0;
-	for (uint64_t n = 2; end && n < end + 3 && n <= image.nr_blocks; n++)
+	for (uint64_t n = 2; end && n < end + 3 && n <= image.nr_blocks; n++) {
+		uint8_t *last = image_block(&image, n - 1);
+
 		cut_at(&image, n, &before, name);
+		if (n % 4)
+			continue;
+		/* The last block that is left is damaged, too. */
+		last[1000] ^= 1;
+		cut_at(&image, n, &before, name);
+		last[1000] ^= 1;
+	}
 	free(before.eras);
 	image_free(&image);
-	truth_free(&fixture.truth);
 }
 
 Test(salvage, devices_cut_anywhere)
