@@ -201,7 +201,7 @@ static const struct input {
 	{"xml8", "u8", "$bin/era_dump --compact u8 > xml8"},
 	{"other", "r0",
 	 "$bin/era_dump r0 | sed \"s/^ *//; s/=\\\"\\([0-9]*\\)\\\"/='\\1'/g\" > other"},
-	{"out", "r0", "truncate -r r0 out"},
+	{"out", "r0", "truncate -r r0 out; truncate -s +64M out"},
 	{"out8", "u8", "truncate -r u8 out8"},
 	{"out64", "r64", "truncate -r r64 out64"},
 	{"r0", NULL, "$generate r0 $n 0 random"},
