@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ERAS_AT_ONCE 1024 /* an array block holds about as many */
+
 static int changed_begin(struct sink *sink, const struct stream_info *info)
 {
 	struct changed *changed = (struct changed *)sink;
@@ -56,38 +58,59 @@ static int changed_writeset_end(struct sink *sink)
 	return PD_OK;
 }
 
-/* Of n eras, 64 at most, a bit for each: whether it is `since` or later. */
-static uint64_t later_plain(const uint32_t *eras, unsigned n, uint32_t since)
+/* Of each of n eras a bit: whether it is `since` or later. */
+static void later_plain(const uint32_t *eras, unsigned n, uint32_t since, uint64_t *words)
 {
-	uint64_t bits = 0;
+	for (unsigned i = 0; i < n; i += 64) {
+		uint64_t bits = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		bits |= (uint64_t)(eras[i] >= since) << i;
-	return bits;
+		for (unsigned j = 0; j < 64 && i + j < n; j++)
+			bits |= (uint64_t)(eras[i + j] >= since) << j;
+		words[i / 64] = bits;
+	}
 }
 
 #ifdef __x86_64__
 
-/* The same for 64 eras, eight at a time. */
-__attribute__((target("avx2"))) static uint64_t later_avx2(const uint32_t *eras, uint32_t since)
+/* Eight eras; all bits of what is later are set. */
+__attribute__((target("avx2"))) static inline __m256i later_eight(const uint32_t *eras,
+								  __m256i since)
 {
-	__m256i limit = _mm256_set1_epi32((int)since);
-	uint64_t bits = 0;
+	__m256i eight = _mm256_loadu_si256((const __m256i_u *)eras);
 
-	for (unsigned i = 0; i < 64; i += 8) {
-		__m256i eight = _mm256_loadu_si256((const __m256i_u *)(eras + i));
-		__m256i later = _mm256_cmpeq_epi32(_mm256_max_epu32(eight, limit), eight);
-
-		bits |= (uint64_t)(uint8_t)_mm256_movemask_ps(_mm256_castsi256_ps(later)) << i;
-	}
-	return bits;
+	return _mm256_cmpeq_epi32(_mm256_max_epu32(eight, since), eight);
 }
 
-static uint64_t later(const uint32_t *eras, unsigned n, uint32_t since)
+/* 32 eras. What packs numbers works in both halves of a register apart: four of each eight. */
+__attribute__((target("avx2"))) static inline uint32_t later_32(const uint32_t *eras, __m256i since)
 {
-	if (n == 64 && __builtin_cpu_supports("avx2"))
-		return later_avx2(eras, since);
-	return later_plain(eras, n, since);
+	__m256i first = _mm256_packs_epi32(later_eight(eras, since), later_eight(eras + 8, since));
+	__m256i second =
+		_mm256_packs_epi32(later_eight(eras + 16, since), later_eight(eras + 24, since));
+	__m256i fours = _mm256_packs_epi16(first, second);
+	__m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+
+	return (uint32_t)_mm256_movemask_epi8(_mm256_permutevar8x32_epi32(fours, order));
+}
+
+__attribute__((target("avx2"))) static void later_avx2(const uint32_t *eras, unsigned n,
+						       uint32_t since, uint64_t *words)
+{
+	__m256i limit = _mm256_set1_epi32((int)since);
+	unsigned whole = n & ~63u;
+
+	for (unsigned i = 0; i < whole; i += 64)
+		words[i / 64] = later_32(eras + i, limit) | (uint64_t)later_32(eras + i + 32, limit)
+								    << 32;
+	later_plain(eras + whole, n - whole, since, words + whole / 64);
+}
+
+static void later(const uint32_t *eras, unsigned n, uint32_t since, uint64_t *words)
+{
+	if (__builtin_cpu_supports("avx2"))
+		later_avx2(eras, n, since, words);
+	else
+		later_plain(eras, n, since, words);
 }
 
 #else
@@ -108,11 +131,14 @@ static void set_bits(struct changed *changed, uint32_t block, uint64_t bits)
 static int changed_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
 {
 	struct changed *changed = (struct changed *)sink;
+	uint64_t words[ERAS_AT_ONCE / 64];
 
 	while (n) {
-		unsigned part = n < 64 ? n : 64;
+		unsigned part = n < ERAS_AT_ONCE ? n : ERAS_AT_ONCE;
 
-		set_bits(changed, first_block, later(eras, part, changed->since));
+		later(eras, part, changed->since, words);
+		for (unsigned i = 0; i < part; i += 64)
+			set_bits(changed, first_block + i, words[i / 64]);
 		first_block += part;
 		eras += part;
 		n -= part;

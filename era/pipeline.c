@@ -2,6 +2,7 @@
 /* Two buffers between two threads. */
 #include "era/pipeline.h"
 #include "persistent-data/error.h"
+#include "persistent-data/thread.h"
 
 #include "era/data_io.h"
 
@@ -95,7 +96,7 @@ static int run_threads(struct run *run)
 	pthread_t filler;
 	int r, code;
 
-	if (pthread_create(&filler, NULL, fill_batches, run))
+	if (!thread_start(&filler, fill_batches, run))
 		return PD_ERR_NO_MEMORY;
 	r = empty_batches(run);
 	code = errno;

@@ -2,6 +2,7 @@
 /* Text on its way out. */
 #include "era/text.h"
 #include "persistent-data/error.h"
+#include "persistent-data/thread.h"
 #include "persistent-data/worker.h"
 
 #include <stdarg.h>
@@ -81,7 +82,7 @@ static bool open_writer(struct text *text)
 {
 	if (text->being_written)
 		return true;
-	if (!text->output.slow || !worker_helps())
+	if (!text->output.slow || thread_nr_processors() < 2)
 		return false;
 	text->writer = text->writer ? text->writer : worker_open();
 	text->being_written = text->writer ? new_buffer(text) : NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Block devices: the checks that all of them share, and memory as a device. */
 #include "persistent-data/block_io.h"
+#include "persistent-data/checksum.h"
 #include "persistent-data/error.h"
 
 #include <errno.h>
@@ -20,6 +21,15 @@ int block_io_read(struct block_io *io, uint64_t first, uint32_t count, void *buf
 	return within(io, first, count) ? io->ops->read(io, first, count, buffer) : PD_ERR_IO;
 }
 
+int block_io_read_now(struct block_io *io, const struct block_read *read)
+{
+	int r = block_io_read(io, read->first, read->count, read->buffer);
+
+	if (!r && read->salts)
+		block_salts(read->buffer, read->count, read->salts);
+	return r;
+}
+
 void block_io_begin(struct block_io *io, struct block_read *read)
 {
 	read->begun =
@@ -30,7 +40,7 @@ int block_io_finish(struct block_io *io, struct block_read *read)
 {
 	if (read->begun)
 		return io->ops->finish(io, read);
-	return block_io_read(io, read->first, read->count, read->buffer);
+	return block_io_read_now(io, read);
 }
 
 void block_io_rest(struct block_io *io)

@@ -27,6 +27,7 @@ struct block_read {
 	uint64_t first;
 	uint32_t count;
 	void *buffer;
+	uint32_t *salts; /* block_salts() of what was read, by whoever read it; NULL: not wanted */
 	/* The device's own: */
 	bool begun;
 	struct block_read *next;
@@ -70,6 +71,8 @@ int block_io_write(struct block_io *io, uint64_t first, uint32_t count, const vo
  */
 void block_io_begin(struct block_io *io, struct block_read *read);
 int block_io_finish(struct block_io *io, struct block_read *read);
+/* All of it at once, for who has not begun it. */
+int block_io_read_now(struct block_io *io, const struct block_read *read);
 
 /*
  * Ends the threads that read ahead; the next read that is begun starts new ones. No read may be under

@@ -22,6 +22,7 @@ struct batch_slot {
 static void batch_destroy(struct block_batch *batch)
 {
 	free(batch->buffer);
+	free(batch->salts);
 	free(batch->slots);
 	free(batch->sorted);
 	free(batch->runs);
@@ -33,11 +34,12 @@ static struct block_batch *batch_make(struct block_batch *batch, unsigned capaci
 	if (batch->capacity)
 		return batch;
 	batch->buffer = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)capacity * METADATA_BLOCK_SIZE);
+	batch->salts = calloc(capacity, sizeof(*batch->salts));
 	batch->slots = calloc(capacity, sizeof(*batch->slots));
 	batch->sorted = calloc(capacity, sizeof(struct batch_slot *));
 	batch->runs = calloc(capacity, sizeof(*batch->runs));
 	batch->capacity = capacity;
-	if (batch->buffer && batch->slots && batch->sorted && batch->runs)
+	if (batch->buffer && batch->salts && batch->slots && batch->sorted && batch->runs)
 		return batch;
 	batch_destroy(batch);
 	return NULL;
@@ -78,7 +80,7 @@ unsigned block_reader_nr_turns(const struct block_reader *reader)
 /* Many at once are worth more than large ones. */
 unsigned block_reader_turn_size(const struct block_reader *reader)
 {
-	return reader->io->nr_ahead > 1 ? BLOCK_READER_TURN_MAX / 2 : BLOCK_READER_TURN_MAX;
+	return reader->io->nr_ahead ? BLOCK_READER_TURN_MAX / 2 : BLOCK_READER_TURN_MAX;
 }
 
 static int by_block(const void *a, const void *b)
@@ -155,6 +157,7 @@ static void make_run(struct block_batch *batch, unsigned begin, unsigned end, un
 	run->first = batch->sorted[begin]->block;
 	run->count = (uint32_t)(batch->sorted[end - 1]->block - run->first) + 1;
 	run->buffer = batch->buffer + (size_t)position * METADATA_BLOCK_SIZE;
+	run->salts = batch->salts + position;
 	for (unsigned i = begin; i < end; i++)
 		batch->sorted[i]->position =
 			position + (unsigned)(batch->sorted[i]->block - run->first);
@@ -180,10 +183,14 @@ void block_batch_begin(struct block_reader *reader, struct block_batch *batch,
 }
 
 /* A run that failed is read again block by block, so that no more is lost than must be. */
-static void read_singly(struct block_reader *reader, struct batch_slot *slot, uint8_t *buffer)
+static void read_singly(struct block_reader *reader, const struct block_batch *batch,
+			struct batch_slot *slot)
 {
-	if (block_io_read(reader->io, slot->block, 1,
-			  buffer + (size_t)slot->position * METADATA_BLOCK_SIZE))
+	struct block_read read = {slot->block, 1,
+				  batch->buffer + (size_t)slot->position * METADATA_BLOCK_SIZE,
+				  batch->salts + slot->position};
+
+	if (block_io_read_now(reader->io, &read))
 		slot->state = SLOT_UNREADABLE;
 }
 
@@ -199,7 +206,7 @@ void block_batch_finish(struct block_reader *reader, struct block_batch *batch)
 		       batch->sorted[next]->block - run->first < run->count;
 		     next++)
 			if (failed)
-				read_singly(reader, batch->sorted[next], batch->buffer);
+				read_singly(reader, batch, batch->sorted[next]);
 	}
 	batch->nr_runs = 0;
 }
@@ -231,7 +238,8 @@ const uint8_t *block_batch_get(const struct block_batch *batch, unsigned i, enum
 		damage->what = "is used twice";
 		break;
 	case SLOT_READ:
-		damage->what = block_verify(block, type, slot->block);
+		damage->what =
+			block_verify_salt(block, batch->salts[slot->position], type, slot->block);
 		break;
 	}
 	return damage->what ? NULL : block;

@@ -22,6 +22,7 @@ struct block_batch {
 	unsigned capacity; /* blocks */
 	unsigned nr;
 	uint8_t *buffer;
+	uint32_t *salts;	  /* of the blocks in the buffer: see block_salts() */
 	unsigned nr_populated;	  /* blocks of the buffer that memory has been got for */
 	struct batch_slot *slots; /* one for each block asked for, in that order */
 	struct batch_slot **sorted;

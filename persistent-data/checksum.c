@@ -84,25 +84,39 @@ void block_seal(void *block, enum block_type type, uint64_t number)
 	put_le32(block, block_crc(block) ^ types[type].salt);
 }
 
+static uint32_t block_salt(const uint8_t *block)
+{
+	return block_crc(block) ^ get_le32(block);
+}
+
+void block_salts(const void *blocks, unsigned n, uint32_t *salts)
+{
+	for (unsigned i = 0; i < n; i++)
+		salts[i] = block_salt((const uint8_t *)blocks + (size_t)i * METADATA_BLOCK_SIZE);
+}
+
 const char *block_verify(const void *block, enum block_type type, uint64_t number)
 {
-	const uint8_t *bytes = block;
-	uint32_t salt = block_crc(bytes) ^ get_le32(bytes);
+	return block_verify_salt(block, block_salt(block), type, number);
+}
 
+const char *block_verify_salt(const void *block, uint32_t salt, enum block_type type,
+			      uint64_t number)
+{
 	if (salt != types[type].salt) {
 		for (unsigned i = 0; i < NR_BLOCK_TYPES; i++)
 			if (salt == types[i].salt)
 				return types[i].instead;
 		return "checksum does not match";
 	}
-	if (get_le64(bytes + types[type].number_at) != number)
+	if (get_le64((const uint8_t *)block + types[type].number_at) != number)
 		return "belongs in another place, by its own block number";
 	return NULL;
 }
 
 enum block_type block_type_of(const void *block, uint64_t number)
 {
-	uint32_t salt = block_crc(block) ^ get_le32(block);
+	uint32_t salt = block_salt(block);
 	unsigned type = 0;
 
 	while (type < NR_BLOCK_TYPES && salt != types[type].salt)

@@ -31,6 +31,14 @@ void block_seal(void *block, enum block_type type, uint64_t number);
 /* NULL if the block is sound and of that type and number; else what is wrong, a static text. */
 const char *block_verify(const void *block, enum block_type type, uint64_t number);
 
+/*
+ * The same in two steps, of which the first takes the time: of each of n blocks the salt with which its
+ * checksum would be right, whatever type that may be.
+ */
+void block_salts(const void *blocks, unsigned n, uint32_t *salts);
+const char *block_verify_salt(const void *block, uint32_t salt, enum block_type type,
+			      uint64_t number);
+
 /* The type of which the block is sound in that place; NR_BLOCK_TYPES: none. */
 enum block_type block_type_of(const void *block, uint64_t number);
 

@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /* Files and block devices as devices of blocks. */
 #include "persistent-data/block_io.h"
+#include "persistent-data/checksum.h"
 #include "persistent-data/error.h"
+#include "persistent-data/thread.h"
 #include "persistent-data/whole_io.h"
-#include "persistent-data/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Reads of a file that are worth being under way: threads that are done with one find another. */
+#define FILE_AHEAD 3
+
 /*
  * Reads that were begun wait in a queue, from which helping threads take them. One that nobody has
  * taken when its caller wants it is read by the caller: so no time is lost where threads are slow to
  * start or cannot be had.
+ *
+ * What is read from a file is copied from memory, mostly, which keeps a processor busy: others can do
+ * that, and checksum what they have in their caches then; and their caller does it too, rather than
+ * wait for them. A device is what takes time itself: threads wait for it, and do nothing else.
  */
 struct file_io {
 	struct block_io io;
 	int fd;
+	bool is_device;
 	/* Blocks: to read fewer oneself takes less than to tell another thread. */
 	uint32_t worth_handing_over;
 	pthread_mutex_t lock; /* of all that follows, and of the state of reads */
@@ -31,7 +39,7 @@ struct file_io {
 	struct block_read **queue_end; /* where the next one goes */
 	unsigned nr_under_way;	       /* in the queue or being read by a helper */
 	bool resting;
-	unsigned nr_helpers;
+	unsigned nr_helpers, nr_helpers_max;
 	pthread_t helpers[BLOCK_IO_AHEAD_MAX];
 };
 
@@ -70,10 +78,19 @@ static void take(struct file_io *file, const struct block_read *read)
 		file->queue_end = at;
 }
 
-static void read_now(struct file_io *file, struct block_read *read)
+/* With the lock held, but for while it reads. */
+static void read_queued(struct file_io *file, struct block_read *read)
 {
-	read->result = file_read(&file->io, read->first, read->count, read->buffer);
+	take(file, read);
+	read->state = BLOCK_READ_GOING_ON;
+	pthread_mutex_unlock(&file->lock);
+	read->result = file->is_device
+			       ? block_io_read(&file->io, read->first, read->count, read->buffer)
+			       : block_io_read_now(&file->io, read);
 	read->error = errno;
+	pthread_mutex_lock(&file->lock);
+	read->state = BLOCK_READ_DONE;
+	file->nr_under_way--;
 }
 
 static void *help(void *context)
@@ -88,29 +105,20 @@ static void *help(void *context)
 			pthread_cond_wait(&file->queued, &file->lock);
 			continue;
 		}
-		take(file, read);
-		read->state = BLOCK_READ_GOING_ON;
-		pthread_mutex_unlock(&file->lock);
-		read_now(file, read);
-		pthread_mutex_lock(&file->lock);
-		read->state = BLOCK_READ_DONE;
-		file->nr_under_way--;
+		read_queued(file, read);
 		pthread_cond_signal(&file->done);
 	}
 	pthread_mutex_unlock(&file->lock);
 	return NULL;
 }
 
-/* Signals are for the threads of whoever uses this. */
 static void start_helper(struct file_io *file)
 {
-	sigset_t all, before;
+	pthread_t *thread = &file->helpers[file->nr_helpers];
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (!pthread_create(&file->helpers[file->nr_helpers], NULL, help, file))
+	if (file->is_device ? thread_start(thread, help, file)
+			    : thread_start_elsewhere(thread, help, file))
 		file->nr_helpers++;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static bool file_begin(struct block_io *io, struct block_read *read)
@@ -127,29 +135,34 @@ static bool file_begin(struct block_io *io, struct block_read *read)
 	file->nr_under_way++;
 	/* A single one is soon wanted: its caller will see to it. */
 	if (file->nr_under_way > 1 && file->nr_under_way > file->nr_helpers &&
-	    file->nr_helpers < io->nr_ahead)
+	    file->nr_helpers < file->nr_helpers_max)
 		start_helper(file);
 	pthread_cond_signal(&file->queued);
 	pthread_mutex_unlock(&file->lock);
 	return true;
 }
 
+static void wait_for(struct file_io *file, const struct block_read *read)
+{
+	while (read->state != BLOCK_READ_DONE) {
+		if (file->queue && !file->is_device)
+			read_queued(file, file->queue);
+		else
+			pthread_cond_wait(&file->done, &file->lock);
+	}
+}
+
 static int file_finish(struct block_io *io, struct block_read *read)
 {
 	struct file_io *file = (struct file_io *)io;
-	bool untouched;
 
 	pthread_mutex_lock(&file->lock);
-	untouched = read->state == BLOCK_READ_QUEUED;
-	if (untouched) {
-		take(file, read);
-		file->nr_under_way--;
-	}
-	while (read->state == BLOCK_READ_GOING_ON)
-		pthread_cond_wait(&file->done, &file->lock);
+	if (read->state == BLOCK_READ_QUEUED)
+		read_queued(file, read);
+	wait_for(file, read);
 	pthread_mutex_unlock(&file->lock);
-	if (untouched)
-		read_now(file, read);
+	if (file->is_device && !read->result && read->salts)
+		block_salts(read->buffer, read->count, read->salts);
 	errno = read->error;
 	return read->result;
 }
@@ -190,15 +203,17 @@ static int device_size(int fd, uint64_t *bytes)
 	return PD_OK;
 }
 
-/*
- * A device works best on many reads at once. What is read from a file is copied from memory, mostly:
- * a second processor can do that while the first looks at what has been copied.
- */
-static unsigned nr_ahead(bool is_device)
+/* A device works best on many reads at once. A file is read by as many processors as there are. */
+static void decide_ahead(struct file_io *file)
 {
-	if (is_device)
-		return BLOCK_IO_AHEAD_MAX;
-	return worker_helps() ? 1 : 0;
+	unsigned others = thread_nr_processors() - 1;
+
+	if (file->is_device)
+		file->io.nr_ahead = file->nr_helpers_max = BLOCK_IO_AHEAD_MAX;
+	else if (others) {
+		file->io.nr_ahead = FILE_AHEAD;
+		file->nr_helpers_max = others < FILE_AHEAD ? others : FILE_AHEAD;
+	}
 }
 
 static int file_size(int fd, uint64_t *bytes, bool *is_device)
@@ -228,8 +243,10 @@ int block_io_open_fd(int fd, struct block_io **result)
 	file = calloc(1, sizeof(*file));
 	if (!file)
 		return PD_ERR_NO_MEMORY;
-	file->io = (struct block_io){&file_ops, bytes / METADATA_BLOCK_SIZE, nr_ahead(is_device)};
+	file->io = (struct block_io){&file_ops, bytes / METADATA_BLOCK_SIZE, 0};
 	file->fd = fd;
+	file->is_device = is_device;
+	decide_ahead(file);
 	file->worth_handing_over = is_device ? 1 : 16;
 	file->queue_end = &file->queue;
 	pthread_mutex_init(&file->lock, NULL);

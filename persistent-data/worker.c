@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread that does one job at a time. */
 #include "persistent-data/worker.h"
+#include "persistent-data/thread.h"
 
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 struct worker {
@@ -17,13 +16,6 @@ struct worker {
 	void *context;
 	int result;
 };
-
-bool worker_helps(void)
-{
-	cpu_set_t processors;
-
-	return !sched_getaffinity(0, sizeof(processors), &processors) && CPU_COUNT(&processors) > 1;
-}
 
 static void do_job(struct worker *worker)
 {
@@ -53,19 +45,6 @@ static void *work(void *context)
 	return NULL;
 }
 
-/* Signals are for the threads of whoever uses this. */
-static bool start_thread(struct worker *worker)
-{
-	sigset_t all, before;
-	bool started;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = !pthread_create(&worker->thread, NULL, work, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return started;
-}
-
 struct worker *worker_open(void)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
@@ -74,7 +53,8 @@ struct worker *worker_open(void)
 		return NULL;
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->changed, NULL);
-	worker->has_thread = worker_helps() && start_thread(worker);
+	worker->has_thread =
+		thread_nr_processors() > 1 && thread_start_elsewhere(&worker->thread, work, worker);
 	return worker;
 }
 

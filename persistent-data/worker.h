@@ -13,9 +13,6 @@
 
 struct worker;
 
-/* Whether this process may use more processors than one. */
-bool worker_helps(void);
-
 /* NULL: out of memory. */
 struct worker *worker_open(void);
 

@@ -87,6 +87,22 @@ Test(checksum, the_salts)
 	}
 }
 
+Test(checksum, the_salts_of_many_blocks)
+{
+	static uint8_t blocks[NR_BLOCK_TYPES][METADATA_BLOCK_SIZE];
+	uint32_t salts[NR_BLOCK_TYPES];
+
+	for (unsigned type = 0; type < NR_BLOCK_TYPES; type++) {
+		fill(blocks[type], METADATA_BLOCK_SIZE, type);
+		block_seal(blocks[type], type, type);
+	}
+	block_salts(blocks, NR_BLOCK_TYPES, salts);
+	for (unsigned i = 0; i < NR_BLOCK_TYPES; i++)
+		for (unsigned type = 0; type < NR_BLOCK_TYPES; type++)
+			cr_expect_eq(block_verify_salt(blocks[i], salts[i], type, i),
+				     block_verify(blocks[i], type, i));
+}
+
 Test(checksum, every_flipped_bit_shows)
 {
 	uint8_t block[METADATA_BLOCK_SIZE];

@@ -17,7 +17,7 @@
 #define NR_ENTRIES 1000000u
 #define RUN 32 /* blocks: enough to be handed to another thread */
 
-/* A file with an array of numbers, which is read by as many threads as can be. */
+/* A file with an array of numbers, of which as many pieces are read at once as can be. */
 static FILE *file;
 static struct block_io *io;
 static struct ref_counts refs;
@@ -62,12 +62,13 @@ TestSuite(read_ahead, .init = set_up, .fini = tear_down);
 Test(read_ahead, in_any_order)
 {
 	static uint8_t expected[RUN * METADATA_BLOCK_SIZE];
+	static uint32_t salts[20][RUN], expected_salts[RUN];
 	struct block_read reads[20];
 
 	for (unsigned i = 0; i < 20; i++) {
-		reads[i].first = (i * 7) % 20 * RUN;
-		reads[i].count = i % 3 ? RUN : 1;
-		reads[i].buffer = calloc(RUN, METADATA_BLOCK_SIZE);
+		reads[i] = (struct block_read){(i * 7) % 20 * RUN, i % 3 ? RUN : 1,
+					       calloc(RUN, METADATA_BLOCK_SIZE),
+					       i % 4 ? salts[i] : NULL};
 		cr_assert(reads[i].buffer);
 		block_io_begin(io, &reads[i]);
 	}
@@ -78,6 +79,9 @@ Test(read_ahead, in_any_order)
 		cr_assert_eq(block_io_read(io, read->first, read->count, expected), PD_OK);
 		cr_expect(
 			!memcmp(read->buffer, expected, (size_t)read->count * METADATA_BLOCK_SIZE));
+		block_salts(expected, read->count, expected_salts);
+		cr_expect(!read->salts ||
+			  !memcmp(read->salts, expected_salts, read->count * sizeof(uint32_t)));
 		free(read->buffer);
 	}
 }
