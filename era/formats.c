@@ -7,39 +7,84 @@
 
 #define LINE_SIZE 64 /* bytes */
 
+/* What lines of XML are made of. */
+#define RANGE_HEAD "  <range begin=\""
+#define BLOCK_HEAD "  <block block=\""
+#define HEAD_LENGTH (sizeof(BLOCK_HEAD) - 1)
+#define RANGE_MIDDLE "\" end=\""
+#define LINE_END "\"/>\n"
+
 /*
+ * The lines of runs whose numbers have all digits but the last four in common: only these are put in.
  * Whether a run is a single block is as good as random, and a branch that is taken at random is dear: so
  * a range's line is written in any case, and only its beginning and its length tell a block's.
  */
-static inline char *put_run(char *p, struct ascending *number, uint32_t begin, uint32_t end)
-{
-	static const char heads[2][16] = {"  <range begin=\"", "  <block block=\""};
-	static const char tails[2][8] = {"\" end=\"", "\"/>\n"};
-	bool single = end - begin == 1;
-	char *line_end;
+struct run_lines {
+	uint32_t base;	    /* what these numbers have in common, followed by four zeroes; not 0 */
+	unsigned nr_digits; /* of what they have in common */
+	char heads[2]
+		  [32]; /* a range's line, then a block's, up to the first number's last digits */
+	char tails[2][16]; /* and from there up to the second number's */
+};
 
-	p = put_string(p, heads[single], sizeof(heads[single]));
-	p = put_ascending(p, number, begin);
-	line_end = p + 4;
-	memcpy(p, tails[single], sizeof(tails[single]));
-	p = put_ascending(p + 7, number, end);
-	p = PUT_LITERAL(p, "\"/>\n");
-	return single ? line_end : p;
+static void run_lines_set(struct run_lines *lines, uint32_t base)
+{
+	char digits[DECIMAL_MAX + PUT_SLACK];
+
+	lines->base = base;
+	lines->nr_digits = (unsigned)(put_decimal(digits, base / 10000) - digits);
+	memcpy(put_string(lines->heads[0], RANGE_HEAD, HEAD_LENGTH), digits, 8);
+	memcpy(put_string(lines->heads[1], BLOCK_HEAD, HEAD_LENGTH), digits, 8);
+	memcpy(PUT_LITERAL(lines->tails[0], RANGE_MIDDLE), digits, 8);
+	memcpy(lines->tails[1], LINE_END, sizeof(LINE_END));
 }
 
-static void put_runs(struct text *text, struct ascending *number, const struct changed_runs *runs)
+/* Any run; lines are made ready for the next one. */
+static char *put_any_run(char *p, struct run_lines *lines, uint32_t begin, uint32_t end)
+{
+	bool single = end - begin == 1;
+
+	p = put_decimal(put_string(p, single ? BLOCK_HEAD : RANGE_HEAD, HEAD_LENGTH), begin);
+	if (!single)
+		p = put_decimal(PUT_LITERAL(p, RANGE_MIDDLE), end);
+	if (end >= 10000)
+		run_lines_set(lines, end - end % 10000);
+	return PUT_LITERAL(p, LINE_END);
+}
+
+static inline char *put_run(char *p, struct run_lines *lines, uint32_t begin, uint32_t end)
+{
+	uint32_t from = begin - lines->base, to = end - lines->base;
+	bool single = to - from == 1;
+	uint64_t digits;
+	char *second;
+
+	if (from >= 10000 || to >= 10000)
+		return put_any_run(p, lines, begin, end);
+	digits = four_digits_each(from, to);
+	memcpy(p, lines->heads[single], sizeof(lines->heads[single]));
+	p += HEAD_LENGTH + lines->nr_digits;
+	put_eight(p, digits);
+	memcpy(p + 4, lines->tails[single], sizeof(lines->tails[single]));
+	second = p + 4 + strlen(RANGE_MIDDLE) + lines->nr_digits;
+	put_eight(second, digits >> 32);
+	memcpy(second + 4, LINE_END, 4);
+	return (single ? p : second) + 4 + strlen(LINE_END);
+}
+
+static void put_runs(struct text *text, struct run_lines *lines, const struct changed_runs *runs)
 {
 	char *p = text_room(text, CHANGED_RUNS_MAX * LINE_SIZE);
 
 	for (unsigned i = 0; i < runs->nr; i++)
-		p = put_run(p, number, runs->edges[2 * i], runs->edges[2 * i + 1]);
+		p = put_run(p, lines, runs->edges[2 * i], runs->edges[2 * i + 1]);
 	text_filled(text, p);
 }
 
 int format_xml(const struct changed *changed, const struct text_output *output)
 {
 	struct text text;
-	struct ascending number = {.high = 0};
+	struct run_lines lines;
 	struct changed_runs runs;
 	int r = text_init(&text, output);
 
@@ -47,8 +92,9 @@ int format_xml(const struct changed *changed, const struct text_output *output)
 		return r;
 	text_filled(&text, PUT_LITERAL(text_room(&text, LINE_SIZE), "<blocks>\n"));
 	changed_runs_init(&runs, changed);
+	run_lines_set(&lines, 10000);
 	while (!text_error(&text) && changed_runs_next(&runs))
-		put_runs(&text, &number, &runs);
+		put_runs(&text, &lines, &runs);
 	text_filled(&text, PUT_LITERAL(text_room(&text, LINE_SIZE), "</blocks>\n"));
 	r = text_flush(&text);
 	text_destroy(&text);

@@ -105,15 +105,6 @@ void text_pass_on(struct text *text)
 		worker_start(text->writer, write_passed_on, text);
 }
 
-void ascending_set(struct ascending *ascending, uint32_t high)
-{
-	char text[DECIMAL_MAX + PUT_SLACK];
-
-	ascending->high = high;
-	ascending->nr_digits = (unsigned)(put_decimal(text, high) - text);
-	memcpy(ascending->digits, text, sizeof(ascending->digits));
-}
-
 void numbered_set(struct numbered *line, const char *before, uint32_t number, const char *behind)
 {
 	char *p = put_string(line->text, before, strlen(before));

@@ -91,15 +91,21 @@ static inline char *put_string(char *to, const char *string, size_t length)
 
 /* Decimal numbers, as eight digits in a word, the first one lowest. */
 
-static inline uint64_t eight_digits(uint32_t value)
+/* Of two numbers below 10000 four digits each; first the lower one's. */
+static inline uint64_t four_digits_each(uint32_t lower, uint32_t upper)
 {
-	/* Halves, then pairs, then digits, each step in all parts of the word at once. */
-	uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
+	/* Pairs, then digits, each step in all parts of the word at once. */
+	uint64_t halves = lower | (uint64_t)upper << 32;
 	uint64_t hundreds = (halves * 10486 >> 20) & UINT64_C(0x0000007f0000007f);
 	uint64_t pairs = hundreds | (halves - 100 * hundreds) << 16;
 	uint64_t tens = (pairs * 103 >> 10) & UINT64_C(0x000f000f000f000f);
 
 	return (tens | (pairs - 10 * tens) << 8) + UINT64_C(0x3030303030303030);
+}
+
+static inline uint64_t eight_digits(uint32_t value)
+{
+	return four_digits_each(value / 10000, value % 10000);
 }
 
 static inline char *put_eight(char *to, uint64_t digits)
@@ -147,31 +153,6 @@ static inline char *put_decimal64(char *to, uint64_t value)
 		return put_decimal(to, (uint32_t)value);
 	to = put_decimal64(to, value / 100000000);
 	return put_eight(to, eight_digits((uint32_t)(value % 100000000)));
-}
-
-/*
- * Numbers that ascend in small steps: all digits but the last four are mostly those of the number
- * before.
- */
-struct ascending {
-	uint32_t high; /* the number without its last four digits; 0: not known yet */
-	unsigned nr_digits;
-	char digits[8];
-};
-
-void ascending_set(struct ascending *ascending, uint32_t high);
-
-static inline char *put_ascending(char *to, struct ascending *ascending, uint32_t value)
-{
-	uint32_t high = value / 10000;
-
-	if (!high)
-		return put_decimal(to, value);
-	if (high != ascending->high)
-		ascending_set(ascending, high);
-	memcpy(to, ascending->digits, sizeof(ascending->digits));
-	put_eight(to + ascending->nr_digits, four_digits(value - high * 10000));
-	return to + ascending->nr_digits + 4;
 }
 
 /*

@@ -92,6 +92,54 @@ static void begin_output(void)
 	output = (struct memory){.fail_after = -1};
 }
 
+/* XML. */
+
+#define MOST_BLOCKS 0x7fffffffu
+
+/* Another run of a sparse set, and its line; not if it would touch the one before. */
+static void add_run(uint32_t begin, uint32_t length, uint32_t *last, FILE *expected)
+{
+	if (begin <= *last || begin + length > MOST_BLOCKS)
+		return;
+	*last = begin + length;
+	for (uint32_t i = begin; i < *last; i++)
+		changed.words[i / 64] |= UINT64_C(1) << i % 64;
+	if (length == 1)
+		fprintf(expected, "  <block block=\"%u\"/>\n", begin);
+	else
+		fprintf(expected, "  <range begin=\"%u\" end=\"%u\"/>\n", begin, *last);
+}
+
+/* Runs about each power of ten and its multiples, of lengths about those at which digits change. */
+Test(formats, xml_of_numbers_of_every_length)
+{
+	static const uint32_t lengths[] = {1, 2, 1, 9, 1, 1, 10000, 1, 9999, 1, 30000, 2, 1};
+	uint32_t last = 0;
+	char *text;
+	size_t size;
+	FILE *expected = open_memstream(&text, &size);
+
+	changed_init(&changed, 1);
+	changed.info = (struct stream_info){
+		.data_block_size = 8, .nr_blocks = MOST_BLOCKS, .current_era = 9};
+	changed.words = calloc(MOST_BLOCKS / 64 + 1, sizeof(uint64_t));
+	cr_assert(expected && changed.words);
+	fputs("<blocks>\n", expected);
+	for (uint64_t power = 1; power < MOST_BLOCKS; power *= 10)
+		for (uint64_t at = power; at < 10 * power && at < MOST_BLOCKS; at += power)
+			for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+				add_run((uint32_t)(i ? last + 1 + below(3) : (at > 4 ? at - 4 : 1)),
+					lengths[i], &last, expected);
+	add_run(MOST_BLOCKS - 1, 1, &last, expected);
+	fputs("</blocks>\n", expected);
+	fclose(expected);
+	begin_output();
+	cr_assert_eq(format_xml(&changed, &text_output), PD_OK);
+	cr_expect_str_eq(output.text, text);
+	free(text);
+	changed_destroy(&changed);
+}
+
 /* Extents. */
 
 /* Every byte of the device, through what is printed. */
