@@ -109,6 +109,11 @@ int markup_feed(struct markup *markup, const char *text, size_t size)
 	return after_parsing(markup, XML_Parse(markup->parser, text, (int)size, XML_FALSE));
 }
 
+int markup_end(struct markup *markup)
+{
+	return after_parsing(markup, XML_Parse(markup->parser, "", 0, XML_TRUE));
+}
+
 static int feed_input(struct markup *markup, const struct text_input *input, bool *last)
 {
 	char *buffer = XML_GetBuffer(markup->parser, CHUNK_SIZE);

@@ -33,6 +33,8 @@ void markup_close(struct markup *markup);
 /* A piece of text, or all that follows. 0, or the error that ended it. */
 int markup_feed(struct markup *markup, const char *text, size_t size);
 int markup_feed_rest(struct markup *markup, const struct text_input *input);
+/* There is no more. */
+int markup_end(struct markup *markup);
 
 /* Ends the reading, the second with a message, and "about" what if that is not NULL. Return the error. */
 int markup_stop(struct markup *markup, int error);

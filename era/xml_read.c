@@ -318,6 +318,23 @@ static int scan(struct xml_read *xml, struct ahead *ahead, struct window *window
 	return r;
 }
 
+/* The text that was read ahead is given to expat while what comes behind it is read. */
+static int feed_rest(struct xml_read *xml, struct ahead *ahead, struct room *room)
+{
+	int r = PD_OK;
+
+	while (!r && room->size) {
+		int behind;
+
+		ahead->next = 1 - ahead->next;
+		begin_ahead(ahead);
+		r = markup_feed(&xml->markup, room->text, room->size);
+		behind = finish_ahead(ahead, &room);
+		r = r ? r : behind;
+	}
+	return r ? r : markup_end(&xml->markup);
+}
+
 static int read_document(struct xml_read *xml, struct ahead *ahead)
 {
 	struct window window = {ahead->rooms[1].text, 0};
@@ -331,9 +348,7 @@ static int read_document(struct xml_read *xml, struct ahead *ahead)
 	if (!r)
 		r = markup_feed(&xml->markup, window.text, window.size);
 	if (!r)
-		r = behind ? behind : markup_feed(&xml->markup, room->text, room->size);
-	if (!r)
-		r = markup_feed_rest(&xml->markup, ahead->input);
+		r = behind ? behind : feed_rest(xml, ahead, room);
 	return r ? r : document_end(&xml->document);
 }
 
