@@ -4,7 +4,10 @@
 #include "persistent-data/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+#define PIPE_SIZE (256 * 1024)
 
 int read_whole(int fd, void *buffer, size_t length, uint64_t offset)
 {
@@ -74,4 +77,12 @@ int write_stream(int fd, const void *buffer, size_t length)
 		length -= (size_t)n;
 	}
 	return PD_OK;
+}
+
+void widen_pipe(int fd)
+{
+	int size = fcntl(fd, F_GETPIPE_SZ);
+
+	if (size >= 0 && size < PIPE_SIZE)
+		(void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }

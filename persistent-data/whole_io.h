@@ -17,4 +17,10 @@ int write_whole(int fd, const void *buffer, size_t length, uint64_t offset);
 int read_stream(int fd, void *buffer, size_t length, size_t *nr);
 int write_stream(int fd, const void *buffer, size_t length);
 
+/*
+ * Has a pipe hold 256 KiB or more, where that is allowed: so its reader and its writer wait for each
+ * other less often. Anything else than a pipe stays as it is.
+ */
+void widen_pipe(int fd);
+
 #endif

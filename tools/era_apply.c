@@ -115,6 +115,7 @@ static bool source_open(struct source *source, struct cli *cli, const char *path
 		source->begin = lseek(source->fd, 0, SEEK_CUR);
 		source->input.skip = source_skip;
 	}
+	widen_pipe(source->fd);
 	return source_header(source);
 }
 

@@ -63,6 +63,7 @@ bool input_open(struct input *input, struct cli *cli, const char *path)
 	cli->subject = input->name;
 	if (!open_file(input, path))
 		return false;
+	widen_pipe(input->fd);
 	progress_init(&input->progress, cli->quiet);
 	cli->progress = &input->progress;
 	input->can_rewind = S_ISREG(input->st.st_mode);

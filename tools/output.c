@@ -122,11 +122,13 @@ bool output_open(struct output *output, const struct cli *cli, const char *path,
 				  .text = {output_write, output}};
 	if (!to_stdout)
 		opened = open_path(output, path, input);
-	if (!opened)
+	if (!opened) {
 		output_abort(output);
-	else
-		output->text.slow = is_slow(output);
-	return opened;
+		return false;
+	}
+	output->text.slow = is_slow(output);
+	widen_pipe(output->fd);
+	return true;
 }
 
 /* Gives a nameless file a name, beside the one it is to replace: a link cannot replace. */
