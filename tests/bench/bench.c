@@ -57,6 +57,7 @@ static const struct bench_case cases[] = {
 	 .gigabytes = 6, .no_peer = true},
 	{"era_dump --compact, 64 writesets, runs", "era_dump --compact @/u64", LINES, .at_most = 2,
 	 .gigabytes = 6, .no_peer = true},
+	{"era_dump, 10^5 blocks", "era_dump @/small", LINES, .at_most = 2, .gigabytes = 6},
 	{"era_dump to a new file", "era_dump @/r0", "cat @/xml", .at_most = 1.25, .output = TO_FILE,
 	 .text = "xml"},
 	{"era_dump to a pipe", "era_dump @/r0", "cat @/xml", .at_most = 1.25, .output = TO_PIPE,
