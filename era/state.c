@@ -10,16 +10,23 @@
 
 #define MAX_DEPTH 12	    /* nodes on the way down to an array block */
 #define BLOCKS_PER_LOOK 512 /* going over all counts costs as many looks at blocks */
+#define COUNT_MAX 3	    /* of a bitmap: that many or more */
+#define NO_NODE 0x80	    /* flag of a use: by a leaf of an array's tree */
 
 struct maker {
 	struct scan *scan;
 	struct superblock *sb;
 	uint8_t *counts; /* of each block: what the space map has, */
-	uint8_t *uses;	 /* and what is found */
+	uint8_t *uses;	 /* and what is found, with a flag */
 	uint8_t *nodes;	 /* a block for each depth */
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
 	uint64_t nr_covered; /* blocks that the space map is about; 0: its index block is lost */
+	bool uneven;	     /* the counts are not what is found; what is lost may explain it, */
+	bool impossible;     /* but not this, */
+	bool needs_node;     /* and this only if a node was lost, which referred to others, */
+	bool lacks_node;     /* as may be */
+	bool lacks_kind;     /* of a tree all is lost that would tell what it is for */
 };
 
 static bool is_damaged(const struct scan *scan, uint64_t number)
@@ -32,9 +39,14 @@ static uint8_t *node_at(const struct maker *maker, unsigned depth)
 	return maker->nodes + (size_t)depth * METADATA_BLOCK_SIZE;
 }
 
+static unsigned nr_uses(const struct maker *maker, uint64_t number)
+{
+	return maker->uses[number] & (NO_NODE - 1);
+}
+
 static bool use(struct maker *maker, uint64_t number)
 {
-	if (!number || number >= maker->scan->nr_blocks || maker->uses[number] == UINT8_MAX)
+	if (!number || number >= maker->scan->nr_blocks || nr_uses(maker, number) == NO_NODE - 1)
 		return false;
 	maker->uses[number]++;
 	return true;
@@ -55,13 +67,15 @@ static bool read_counts(struct maker *maker, uint64_t first, uint64_t number, ui
 	const struct scan *scan = maker->scan;
 	const uint8_t *bitmap = node_at(maker, 1);
 
+	*nr_used = 0;
 	if (!use(maker, number))
 		return false;
 	maker->nr_damaged += is_damaged(scan, number);
+	/* Something else stands there by now. */
+	maker->impossible |= !is_damaged(scan, number) && scan->kinds[number] != KIND_BITMAP;
 	if (scan->kinds[number] != KIND_BITMAP ||
 	    !scan_look(maker->scan, number, node_at(maker, 1)))
 		return false;
-	*nr_used = 0;
 	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS; i++) {
 		unsigned count = count_of(bitmap, i);
 
@@ -80,6 +94,7 @@ static bool read_space_map(struct maker *maker, uint64_t number)
 	const uint8_t *entries = node_at(maker, 0) + INDEX_ENTRIES;
 	struct space_map_root *root = &maker->sb->space_map;
 	uint64_t covered = 0, nr_used;
+	bool all = true;
 
 	if (maker->scan->kinds[number] == KIND_BITMAP)
 		return read_counts(maker, 0, number, &nr_used);
@@ -92,13 +107,14 @@ static bool read_space_map(struct maker *maker, uint64_t number)
 
 		if (!bitmap)
 			break;
-		if (!read_counts(maker, covered, bitmap, &nr_used))
-			return false;
+		all &= read_counts(maker, covered, bitmap, &nr_used);
 		maker->nr_covered = covered + nr_used + get_le32(entry + 8);
 		covered += SPACE_MAP_BITMAP_COUNTS;
 	}
 	root->nr_blocks = covered < maker->scan->nr_blocks ? covered : maker->scan->nr_blocks;
-	return maker->counts[SUPERBLOCK_BLOCK] == 1 && maker->counts[number] == 1;
+	maker->impossible |=
+		all && (maker->counts[SUPERBLOCK_BLOCK] != 1 || maker->counts[number] != 1);
+	return all && !maker->impossible;
 }
 
 /* What refers to what. */
@@ -116,6 +132,7 @@ static bool use_snapshot(struct maker *maker, uint64_t number)
 	return use(maker, snapshot.writeset_tree_root) && use(maker, snapshot.era_array_root);
 }
 
+/* false: not all of it is known. */
 static bool use_pointers(struct maker *maker, uint64_t number)
 {
 	enum kind kind = maker->scan->kinds[number];
@@ -129,8 +146,14 @@ static bool use_pointers(struct maker *maker, uint64_t number)
 		return false;
 	if (kind == KIND_SUPERBLOCK)
 		return use_snapshot(maker, number);
-	for (unsigned i = 0; sound && i < kind_nr_entries(node); i++)
-		sound = use(maker, kind_pointer(node, kind, i));
+	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
+		uint64_t child = kind_pointer(node, kind, i);
+
+		if (!use(maker, child))
+			sound = false;
+		else if (kind == KIND_POINTERS)
+			maker->uses[child] |= NO_NODE;
+	}
 	return sound;
 }
 
@@ -171,22 +194,25 @@ static bool take_root(uint64_t *root, uint64_t number)
 }
 
 /* A block that is counted once more than it is used: the superblock named it. */
-static bool place_root(const struct maker *maker, uint64_t number)
+static void place_root(struct maker *maker, uint64_t number)
 {
 	struct superblock *sb = maker->sb;
+	enum kind kind = kind_of_tree(maker, number);
+	bool placed = true;
 
-	switch (kind_of_tree(maker, number)) {
-	case KIND_WRITESETS:
-		return take_root(&sb->writeset_tree_root, number);
-	case KIND_ERAS:
-		return take_root(&sb->era_array_root, number);
-	case KIND_WORDS:
-		return take_root(&sb->writeset_root, number);
-	case KIND_REF_COUNTS:
-		return take_root(&sb->space_map.ref_count_root, number);
-	default:
-		return number == sb->space_map.bitmap_root || number == sb->metadata_snap;
-	}
+	if (kind == KIND_WRITESETS)
+		placed = take_root(&sb->writeset_tree_root, number);
+	else if (kind == KIND_REF_COUNTS)
+		placed = take_root(&sb->space_map.ref_count_root, number);
+	else if (kind == KIND_ERAS && kind != maker->scan->kinds[number])
+		placed = take_root(&sb->era_array_root, number);
+	else if (kind == KIND_WORDS && kind != maker->scan->kinds[number])
+		placed = take_root(&sb->writeset_root, number);
+	else if (kind <= KIND_ZEROES)
+		maker->lacks_kind = true;
+	else
+		placed = number == sb->space_map.bitmap_root || number == sb->metadata_snap;
+	maker->needs_node |= !placed;
 }
 
 /* A bitmap whose index block is in use as well makes no state of its own. */
@@ -198,45 +224,51 @@ static bool has_index(const struct maker *maker)
 	return false;
 }
 
-static bool use_all(struct maker *maker)
+static void use_all(struct maker *maker)
 {
-	bool sound = true;
-
-	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++) {
-		if (!maker->counts[i])
-			continue;
-		maker->nr_damaged += is_damaged(maker->scan, i);
-		sound &= use_pointers(maker, i);
-	}
-	return sound;
+	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
+		if (maker->counts[i])
+			maker->uneven |= !use_pointers(maker, i);
+	/* Who knows what they would have been. */
+	maker->lacks_node = maker->uneven;
 }
 
-static bool place_all(const struct maker *maker)
+static void place_all(struct maker *maker)
 {
-	bool sound = true;
-
 	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++) {
-		if (maker->counts[i] == maker->uses[i] + 1)
-			sound &= place_root(maker, i);
+		unsigned count = maker->counts[i], uses = nr_uses(maker, i);
+		bool damaged = count && is_damaged(maker->scan, i);
+
+		maker->nr_damaged += damaged;
+		maker->lacks_node |= damaged && !(maker->uses[i] & NO_NODE);
+		if (count == uses + 1)
+			place_root(maker, i);
+		else if (count > uses)
+			maker->needs_node = true;
+		else if (count < uses && count < COUNT_MAX)
+			maker->impossible = true;
 		else
-			sound &= maker->counts[i] == maker->uses[i];
+			maker->uneven |= count < uses;
 	}
-	return sound;
 }
 
-static bool find_roots(struct maker *maker, uint64_t number)
+static void find_roots(struct maker *maker, uint64_t number)
 {
 	const struct superblock *sb = maker->sb;
-	bool sound;
+	bool all;
 
-	if (!read_space_map(maker, number))
-		return false;
-	sound = use_all(maker);
-	sound &= place_all(maker);
+	if (!read_space_map(maker, number)) {
+		maker->uneven = maker->lacks_node = true;
+		return;
+	}
+	use_all(maker);
+	place_all(maker);
 	if (!sb->space_map.bitmap_root && has_index(maker))
-		maker->nr_damaged = 0;
-	return sound && sb->space_map.bitmap_root && sb->writeset_tree_root && sb->era_array_root &&
-	       sb->space_map.ref_count_root;
+		maker->impossible = true;
+	all = sb->space_map.bitmap_root && sb->writeset_tree_root && sb->era_array_root &&
+	      sb->space_map.ref_count_root;
+	maker->needs_node |= !all && !maker->lacks_kind;
+	maker->uneven |= maker->impossible || maker->needs_node || maker->lacks_kind;
 }
 
 /* What the state says. */
@@ -365,9 +397,11 @@ static bool pay(struct scan *scan)
 
 static bool make_state(struct maker *maker, struct state *state, uint64_t number)
 {
-	if (!find_roots(maker, number)) {
-		/* Where nothing is damaged, the blocks were put to another use since. */
-		if (!maker->nr_damaged)
+	find_roots(maker, number);
+	if (maker->uneven) {
+		/* Unless damage explains it, blocks were put to another use since. */
+		if (!maker->nr_damaged || maker->impossible ||
+		    (maker->needs_node && !maker->lacks_node))
 			return false;
 		state->damaged = true;
 	}

@@ -503,6 +503,47 @@ Test(salvage, devices_cut_anywhere)
 	free(names);
 }
 
+/*
+ * The superblock and one block of the era array: many states share that, but which of them is the
+ * latest shows all the same; or those that it may be differ little.
+ */
+static void lose_array_blocks(const char *name)
+{
+	struct salvaged salvaged;
+	struct mutant mutant;
+	struct before before;
+
+	mutant_open(&mutant, name, false);
+	before = look_before(&mutant.sound);
+	memset(image_block(&mutant.image, 0), 0, IMAGE_BLOCK);
+	/* One has so many data blocks that it would take its time. */
+	for (size_t i = 0; before.nr_blocks < 100000 && i < mutant.nr_used; i++) {
+		uint64_t block = mutant.used[i].block;
+
+		if (mutant.used[i].role != ROLE_ERA_BLOCK)
+			continue;
+		mutant_touch(&mutant, block);
+		image_block(&mutant.image, block)[2000] ^= 1;
+		salvaged = salvage(&mutant.image, &before, true, name);
+		cr_expect_leq(excess(&salvaged, &before), 1018 + 8, "%s, block %u: %s", name,
+			      (unsigned)block, salvaged.messages);
+		salvaged_free(&salvaged);
+		mutant_heal(&mutant);
+	}
+	free(before.eras);
+	mutant_close(&mutant);
+}
+
+Test(salvage, array_blocks_without_superblock)
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+
+	for (size_t i = 0; i < nr; i++)
+		lose_array_blocks(names[i].name);
+	free(names);
+}
+
 /* Random damage. */
 
 /* A writeset of another era that can be. */
