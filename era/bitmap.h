@@ -34,4 +34,15 @@ static inline uint64_t bitmap_find_clear(const uint64_t *words, uint64_t nr_bits
 	return bitmap_find(words, nr_bits, from, UINT64_MAX);
 }
 
+/* Sets bits [begin, end). */
+static inline void bitmap_set(uint64_t *words, uint64_t begin, uint64_t end)
+{
+	for (; begin < end && begin % 64; begin++)
+		words[begin / 64] |= UINT64_C(1) << begin % 64;
+	for (; begin < end && end - begin >= 64; begin += 64)
+		words[begin / 64] = UINT64_MAX;
+	for (; begin < end; begin++)
+		words[begin / 64] |= UINT64_C(1) << begin % 64;
+}
+
 #endif

@@ -55,7 +55,7 @@ static int tree_finding(void *context, const struct finding *finding)
 static int check_trees(struct check *check, const struct superblock *superblock, bool snapshot,
 		       struct sink *sink)
 {
-	struct trees_visitor visitor = {sink, check, tree_finding};
+	struct trees_visitor visitor = {.sink = sink, .context = check, .finding = tree_finding};
 
 	return trees_walk(check->metadata, superblock, snapshot, &visitor);
 }

@@ -41,7 +41,7 @@ static int take_words(struct search *search, uint64_t first)
 	unsigned n = get_le32(search->data + ARRAY_NR_ENTRIES);
 
 	get_le64_array(words, search->data + ARRAY_VALUES, n);
-	return survey_add_bits(search->survey, first, words, n, search->survey->info.current_era);
+	return survey_add_bits(search->survey, first, words, n);
 }
 
 /* One array block of a forgotten bitset, by its index. */
@@ -54,8 +54,7 @@ static int take_block(struct search *search, uint64_t index, uint64_t number)
 		search->forgotten[number] = false;
 	if (kind == KIND_WORDS)
 		return take_words(search, first);
-	return survey_add_range(search->survey, first, first + BITS_PER_BLOCK,
-				search->survey->info.current_era);
+	return survey_add_range(search->survey, first, first + BITS_PER_BLOCK);
 }
 
 /* An era array's leaf looks the same: what it leads to makes the difference. */

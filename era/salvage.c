@@ -2,13 +2,14 @@
 /* Reads damaged metadata: walks what is left, and fills the gaps. */
 #include "era/salvage.h"
 #include "era/fold.h"
-#include "era/raise.h"
+#include "era/guessed.h"
+#include "era/merge.h"
+#include "era/survey.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define STRETCH 1024 /* data blocks, or words of a writeset, that are handed on at once */
 
@@ -16,37 +17,31 @@ struct salvage {
 	struct sink sink; /* of the walk */
 	struct metadata *metadata;
 	struct survey survey;
+	/* More than one: nobody knows which is the latest, so that they are merged. */
+	unsigned nr_states;
+	struct superblock states[FIND_MAX_STATES];
+	const struct superblock *state; /* at hand */
 	struct sink *next;
 	struct fold fold;
-	const struct report *report;
+	const struct report *report; /* NULL: nobody wants to know */
 	uint32_t floor; /* no data block is of an earlier era: lost writesets may have had it */
+	uint32_t
+		rest_era; /* the same for those from rest_begin on: writesets that are longer than */
+	uint64_t rest_begin; /* they are said to be */
 
-	/* The writeset at hand: as it was said to be, and what it comes to. */
+	/* The writeset at hand. */
 	bool open;
 	bool impossible; /* its era */
 	uint32_t era, nr_bits;
-	uint64_t nr_words; /* that there is room for */
-	uint64_t *words;
+	uint64_t nr_done; /* words that were handed on */
 
-	uint64_t *guessed; /* data blocks of which an era was guessed, a bit each, */
-	bool has_guessed;  /* if there are any */
+	struct guessed guessed;
 	uint32_t eras[STRETCH];
 };
 
-static void set_range(uint64_t *words, uint64_t begin, uint64_t end)
+static int guess(struct salvage *salvage, uint64_t begin, uint64_t end)
 {
-	for (; begin < end && begin % 64; begin++)
-		words[begin / 64] |= UINT64_C(1) << begin % 64;
-	for (; end - begin >= 64 && begin < end; begin += 64)
-		words[begin / 64] = UINT64_MAX;
-	for (; begin < end; begin++)
-		words[begin / 64] |= UINT64_C(1) << begin % 64;
-}
-
-static void guess(struct salvage *salvage, uint64_t begin, uint64_t end)
-{
-	salvage->has_guessed = true;
-	set_range(salvage->guessed, begin, end);
+	return guessed_add(&salvage->guessed, begin, end);
 }
 
 static uint32_t nr_data_blocks(const struct salvage *salvage)
@@ -59,22 +54,7 @@ static uint32_t current_era(const struct salvage *salvage)
 	return salvage->survey.info.current_era;
 }
 
-/* Writesets. One is kept as a whole, since it may turn out longer than it is said to be. */
-
-static int make_room(struct salvage *salvage, uint32_t nr_bits)
-{
-	uint32_t most = nr_bits > nr_data_blocks(salvage) ? nr_bits : nr_data_blocks(salvage);
-	uint64_t nr_words = bitset_nr_words(most);
-
-	if (nr_words > salvage->nr_words || !salvage->words) {
-		free(salvage->words);
-		salvage->nr_words = nr_words;
-		salvage->words = calloc(nr_words + 1, sizeof(*salvage->words));
-		return salvage->words ? PD_OK : PD_ERR_NO_MEMORY;
-	}
-	memset(salvage->words, 0, salvage->nr_words * sizeof(*salvage->words));
-	return PD_OK;
-}
+/* Writesets. */
 
 /* More bits than data blocks are of use only to whoever compares; and they must be there at all. */
 static uint32_t sane_nr_bits(const struct salvage *salvage, uint32_t nr_bits)
@@ -87,52 +67,94 @@ static uint32_t sane_nr_bits(const struct salvage *salvage, uint32_t nr_bits)
 	return nr_bits;
 }
 
+/* The next words, as far as there are any. */
+static int put_words(struct salvage *salvage, const uint64_t *words, unsigned n)
+{
+	struct sink *next = salvage->next;
+	uint64_t first = salvage->nr_done, end = bitset_nr_words(salvage->nr_bits);
+	uint64_t last, mask = bitset_last_mask(salvage->nr_bits);
+	int r = PD_OK;
+
+	if (n > end - first)
+		n = (unsigned)(end - first);
+	salvage->nr_done += n;
+	if (!n)
+		return PD_OK;
+	if (salvage->impossible)
+		return survey_add_bits(&salvage->survey, first * 64, words, n);
+	last = words[n - 1];
+	if (first + n < end || !(last & ~mask))
+		return next->ops->writeset_words(next, first, words, n);
+	last &= mask;
+	if (n > 1)
+		r = next->ops->writeset_words(next, first, words, n - 1);
+	return r ? r : next->ops->writeset_words(next, first + n - 1, &last, 1);
+}
+
+/* The same words all the way, up to `end` or the end that there is. */
+static int fill_to(struct salvage *salvage, uint64_t end, uint64_t word)
+{
+	uint64_t words[STRETCH];
+	uint64_t last = bitset_nr_words(salvage->nr_bits);
+	int r = PD_OK;
+
+	if (end > last)
+		end = last;
+	/* What is merged needs no zeroes. */
+	if (!word && salvage->nr_states > 1 && salvage->nr_done < end)
+		salvage->nr_done = end;
+	for (unsigned i = 0; salvage->nr_done < end && i < STRETCH; i++)
+		words[i] = word;
+	while (!r && salvage->nr_done < end) {
+		uint64_t n = end - salvage->nr_done;
+
+		r = put_words(salvage, words, n < STRETCH ? (unsigned)n : STRETCH);
+	}
+	return r;
+}
+
 static int begin_writeset(struct salvage *salvage, uint32_t era, uint32_t nr_bits)
 {
+	struct sink *next = salvage->next;
+
 	salvage->open = true;
 	salvage->era = era;
 	salvage->nr_bits = sane_nr_bits(salvage, nr_bits);
-	return make_room(salvage, salvage->nr_bits);
-}
-
-static void lose_bits(struct salvage *salvage, uint64_t begin, uint64_t end)
-{
-	set_range(salvage->words, begin, end);
-	guess(salvage, begin, end);
-}
-
-/* The writeset may be longer than it is said to be. */
-static void lose_rest(struct salvage *salvage, uint64_t begin)
-{
-	lose_bits(salvage, begin, nr_data_blocks(salvage));
-	if (salvage->nr_bits < nr_data_blocks(salvage))
-		salvage->nr_bits = nr_data_blocks(salvage);
-}
-
-static int hand_on_words(struct salvage *salvage)
-{
-	struct sink *next = salvage->next;
-	uint64_t nr_words = bitset_nr_words(salvage->nr_bits);
-	int r = next->ops->writeset_begin(next, salvage->era, salvage->nr_bits);
-
-	if (nr_words)
-		salvage->words[nr_words - 1] &= bitset_last_mask(salvage->nr_bits);
-	for (uint64_t i = 0; !r && i < nr_words; i += STRETCH)
-		r = next->ops->writeset_words(next, i, salvage->words + i,
-					      nr_words - i < STRETCH ? (unsigned)(nr_words - i)
-								     : STRETCH);
-	return r ? r : next->ops->writeset_end(next);
+	salvage->nr_done = 0;
+	return salvage->impossible ? PD_OK : next->ops->writeset_begin(next, era, salvage->nr_bits);
 }
 
 static int end_writeset(struct salvage *salvage)
 {
-	uint64_t nr_words = bitset_nr_words(salvage->nr_bits);
+	struct sink *next = salvage->next;
+	int r = fill_to(salvage, bitset_nr_words(salvage->nr_bits), 0);
 
-	salvage->open = false;
-	if (!salvage->impossible)
-		return hand_on_words(salvage);
-	salvage->impossible = false;
-	return survey_add_bits(&salvage->survey, 0, salvage->words, nr_words, current_era(salvage));
+	if (!r && !salvage->impossible)
+		r = next->ops->writeset_end(next);
+	salvage->open = salvage->impossible = false;
+	return r;
+}
+
+static int lose_bits(struct salvage *salvage, uint64_t begin, uint64_t end)
+{
+	int r = guess(salvage, begin, end);
+
+	if (!r)
+		r = fill_to(salvage, begin / 64, 0);
+	return r ? r : fill_to(salvage, bitset_nr_words(end), UINT64_MAX);
+}
+
+/* It is longer than it is said to be. */
+static int lose_rest(struct salvage *salvage)
+{
+	if (salvage->impossible)
+		return survey_add_range(&salvage->survey, salvage->nr_bits,
+					nr_data_blocks(salvage));
+	if (salvage->rest_begin > salvage->nr_bits)
+		salvage->rest_begin = salvage->nr_bits;
+	if (salvage->rest_era < salvage->era)
+		salvage->rest_era = salvage->era;
+	return guess(salvage, salvage->nr_bits, nr_data_blocks(salvage));
 }
 
 static int salvage_begin(struct sink *sink, const struct stream_info *info)
@@ -145,7 +167,7 @@ static int salvage_begin(struct sink *sink, const struct stream_info *info)
 static int salvage_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
 {
 	struct salvage *salvage = (struct salvage *)sink;
-	const struct superblock *sb = &salvage->survey.superblock;
+	const struct superblock *sb = salvage->state;
 
 	/* Nothing is written in era 0: the first resume begins the next one. */
 	if (!salvage->impossible && !era && current_era(salvage)) {
@@ -162,10 +184,9 @@ static int salvage_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_b
 static int salvage_words(struct sink *sink, uint64_t first_word, const uint64_t *words, unsigned n)
 {
 	struct salvage *salvage = (struct salvage *)sink;
+	int r = fill_to(salvage, first_word, 0);
 
-	for (unsigned i = 0; i < n && first_word + i < salvage->nr_words; i++)
-		salvage->words[first_word + i] |= words[i];
-	return PD_OK;
+	return r ? r : put_words(salvage, words, n);
 }
 
 static int salvage_writeset_end(struct sink *sink)
@@ -176,7 +197,7 @@ static int salvage_writeset_end(struct sink *sink)
 /* What the tree says of a writeset cannot be, so there is none open yet. */
 static int impossible_writeset(struct salvage *salvage, const struct finding *finding)
 {
-	const struct superblock *sb = &salvage->survey.superblock;
+	const struct superblock *sb = salvage->state;
 	int r;
 
 	salvage->impossible = finding->era > sb->info.current_era ||
@@ -185,25 +206,26 @@ static int impossible_writeset(struct salvage *salvage, const struct finding *fi
 	if (!finding->damage.loses_references)
 		return PD_OK;
 	r = begin_writeset(salvage, finding->era, nr_data_blocks(salvage));
-	if (r)
-		return r;
-	lose_rest(salvage, 0);
-	return end_writeset(salvage);
+	if (!r)
+		r = lose_bits(salvage, 0, salvage->nr_bits);
+	return r ? r : end_writeset(salvage);
 }
 
 static int writeset_finding(struct salvage *salvage, const struct finding *finding)
 {
 	const struct damage *damage = &finding->damage;
+	int r = PD_OK;
 
 	if (!salvage->open)
 		return impossible_writeset(salvage, finding);
 	if (damage->begin < damage->end)
-		lose_bits(salvage, damage->begin, damage->end);
+		r = lose_bits(salvage, damage->begin, damage->end);
 	/* The current one has a bit for each data block: if it says less, its end may be lost as well. */
-	if (damage->real_end > salvage->nr_bits ||
-	    (finding->structure == STRUCTURE_CURRENT_WRITESET && damage->end >= salvage->nr_bits))
-		lose_rest(salvage, salvage->nr_bits);
-	return PD_OK;
+	if (!r &&
+	    (damage->real_end > salvage->nr_bits ||
+	     (finding->structure == STRUCTURE_CURRENT_WRITESET && damage->end >= salvage->nr_bits)))
+		r = lose_rest(salvage);
+	return r;
 }
 
 /* Leaves of the writeset tree are lost: which eras can they have held? */
@@ -220,19 +242,27 @@ static void tree_finding(struct salvage *salvage, const struct damage *damage)
 
 /* The era array. */
 
+static uint32_t least_era(const struct salvage *salvage, uint32_t block)
+{
+	if (survey_is_current(&salvage->survey, block))
+		return current_era(salvage);
+	return block >= salvage->rest_begin && salvage->rest_era > salvage->floor
+		       ? salvage->rest_era
+		       : salvage->floor;
+}
+
 static int hand_on_eras(struct salvage *salvage, uint32_t first, const uint32_t *eras, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t era = eras[i] > salvage->floor ? eras[i] : salvage->floor;
-		uint32_t least = survey_least_era(&salvage->survey, first + i);
+	int r = PD_OK;
 
-		if (era < least)
-			era = least;
-		if (era != eras[i])
-			guess(salvage, first + i, first + i + 1);
-		salvage->eras[i] = era;
+	for (unsigned i = 0; !r && i < n; i++) {
+		uint32_t least = least_era(salvage, first + i);
+
+		salvage->eras[i] = eras[i] > least ? eras[i] : least;
+		if (salvage->eras[i] != eras[i])
+			r = guess(salvage, first + i, first + i + 1);
 	}
-	return salvage->next->ops->eras(salvage->next, first, salvage->eras, n);
+	return r ? r : salvage->next->ops->eras(salvage->next, first, salvage->eras, n);
 }
 
 static int salvage_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
@@ -240,7 +270,7 @@ static int salvage_eras(struct sink *sink, uint32_t first_block, const uint32_t 
 	struct salvage *salvage = (struct salvage *)sink;
 	int r = PD_OK;
 
-	if (!salvage->floor && !survey_tells_eras(&salvage->survey))
+	if (!salvage->floor && !salvage->rest_era && !salvage->survey.current)
 		return salvage->next->ops->eras(salvage->next, first_block, eras, n);
 	for (unsigned i = 0; !r && i < n; i += STRETCH)
 		r = hand_on_eras(salvage, first_block + i, eras + i,
@@ -250,10 +280,8 @@ static int salvage_eras(struct sink *sink, uint32_t first_block, const uint32_t 
 
 static int lose_eras(struct salvage *salvage, uint64_t begin, uint64_t end)
 {
-	int r = PD_OK;
+	int r = guess(salvage, begin, end);
 
-	if (begin < end)
-		guess(salvage, begin, end);
 	for (unsigned i = 0; i < STRETCH; i++)
 		salvage->eras[i] = current_era(salvage);
 	for (; !r && begin < end; begin += STRETCH)
@@ -279,7 +307,8 @@ static int salvage_finding(void *context, const struct finding *finding)
 {
 	struct salvage *salvage = context;
 
-	fold_add(&salvage->fold, finding);
+	if (salvage->report)
+		fold_add(&salvage->fold, finding);
 	switch (finding->structure) {
 	case STRUCTURE_WRITESET_TREE:
 		tree_finding(salvage, &finding->damage);
@@ -312,10 +341,8 @@ static void report_more(void *context, const struct fold_kind *kind, uint64_t nr
 static void report_sum(const struct salvage *salvage)
 {
 	uint32_t nr_blocks = nr_data_blocks(salvage);
-	uint64_t nr_guessed = 0;
+	uint64_t nr_guessed = guessed_count(&salvage->guessed);
 
-	for (uint64_t i = 0; i < bitset_nr_words(nr_blocks); i++)
-		nr_guessed += (uint64_t)__builtin_popcountll(salvage->guessed[i]);
 	if (!salvage->fold.nr_fatal && !nr_guessed)
 		return;
 	report_message(
@@ -328,16 +355,67 @@ static void report_sum(const struct salvage *salvage)
 
 /* Reading. */
 
-static int read_trees(struct salvage *salvage)
+/* What lies in data blocks [begin, end) of one state; end 0: all of it. */
+static int read_state(struct salvage *salvage, unsigned i, uint64_t begin, uint64_t end)
 {
-	struct trees_visitor visitor = {&salvage->sink, salvage, salvage_finding};
-	struct sink *next = salvage->next;
-	int r = next->ops->begin(next, &salvage->survey.info);
+	struct trees_visitor visitor = {&salvage->sink, salvage, salvage_finding, begin, end};
 
+	salvage->state = &salvage->states[i];
+	salvage->floor = salvage->survey.everything ? current_era(salvage) : 0;
+	salvage->rest_era = 0;
+	salvage->rest_begin = UINT64_MAX;
+	salvage->open = salvage->impossible = false;
+	salvage->metadata->refs.looks_left = salvage->metadata->refs.nr_blocks;
+	return trees_walk(salvage->metadata, salvage->state, false, &visitor);
+}
+
+static int merge_window(struct salvage *salvage, struct merge *merge, struct sink *sink)
+{
+	int r = PD_OK;
+
+	merge->raised = NULL;
+	for (unsigned i = 0; !r && i < salvage->nr_states; i++) {
+		r = read_state(salvage, i, merge->first, (uint64_t)merge->first + merge->n);
+		merge->raised = &salvage->guessed;
+	}
+	return r ? r : sink->ops->eras(sink, merge->first, merge->eras, merge->n);
+}
+
+/* What comes out has no writesets: of each data block its era is known. */
+static int merge_states(struct salvage *salvage, struct merge *merge, struct sink *sink)
+{
+	const struct report *report = salvage->report;
+	uint32_t nr_blocks = nr_data_blocks(salvage);
+	int r = PD_OK;
+
+	/* What is lost of the first one is told, and once. */
+	salvage->next = &merge->sink;
+	merge_begin(merge, 0, 0);
+	if (report)
+		r = read_state(salvage, 0, 0, 0);
+	salvage->report = NULL;
+	for (uint32_t first = 0, n; !r && first < nr_blocks; first += n) {
+		n = nr_blocks - first < MERGE_WINDOW ? nr_blocks - first : MERGE_WINDOW;
+		merge_begin(merge, first, n);
+		r = merge_window(salvage, merge, sink);
+	}
+	salvage->report = report;
+	return r;
+}
+
+static int read_states(struct salvage *salvage, struct sink *sink)
+{
+	struct merge merge;
+	int r;
+
+	salvage->next = sink;
+	if (salvage->nr_states == 1)
+		return read_state(salvage, 0, 0, 0);
+	r = merge_init(&merge);
 	if (!r)
-		r = trees_walk(salvage->metadata, &salvage->survey.superblock, false, &visitor);
-	fold_finish(&salvage->fold);
-	return r ? r : next->ops->end(next);
+		r = merge_states(salvage, &merge, sink);
+	merge_destroy(&merge);
+	return r;
 }
 
 const struct stream_info *salvage_info(const struct salvage *salvage)
@@ -347,21 +425,17 @@ const struct stream_info *salvage_info(const struct salvage *salvage)
 
 int salvage_read(struct salvage *salvage, struct sink *sink, const struct report *report)
 {
-	uint64_t nr_words = bitset_nr_words(nr_data_blocks(salvage));
-	int r;
+	int r = sink->ops->begin(sink, &salvage->survey.info);
 
-	salvage->next = sink;
 	salvage->report = report;
-	salvage->floor = salvage->survey.everything ? current_era(salvage) : 0;
-	salvage->open = salvage->impossible = false;
 	salvage->fold =
 		(struct fold){.finding = report_loss, .more = report_more, .context = salvage};
-	/* What was never written to takes no memory. */
-	if (salvage->has_guessed)
-		memset(salvage->guessed, 0, nr_words * sizeof(*salvage->guessed));
-	salvage->has_guessed = false;
-	salvage->metadata->refs.looks_left = salvage->metadata->refs.nr_blocks;
-	r = read_trees(salvage);
+	guessed_destroy(&salvage->guessed);
+	if (!r)
+		r = read_states(salvage, sink);
+	fold_finish(&salvage->fold);
+	if (!r)
+		r = sink->ops->end(sink);
 	if (!r)
 		report_sum(salvage);
 	else if (r == PD_ERR_NO_MEMORY)
@@ -371,8 +445,24 @@ int salvage_read(struct salvage *salvage, struct sink *sink, const struct report
 
 /* Opening. */
 
-static int make(struct block_io *io, const struct superblock *superblock,
-		const struct report *report, struct salvage **result)
+static int survey_states(struct salvage *salvage, const struct found *found,
+			 const struct report *report)
+{
+	struct survey *survey = &salvage->survey;
+	int r = survey_make(survey, salvage->metadata, report);
+
+	survey->everything |= !found->nr;
+	guessed_init(&salvage->guessed, survey->info.nr_blocks);
+	salvage->states[0] = survey->superblock;
+	for (salvage->nr_states = 1; !r && salvage->nr_states < found->nr; salvage->nr_states++) {
+		r = survey_add(survey, salvage->metadata, &found->superblocks[salvage->nr_states]);
+		salvage->states[salvage->nr_states] = survey->superblock;
+	}
+	return r;
+}
+
+static int make(struct block_io *io, const struct found *found, const struct report *report,
+		struct salvage **result)
 {
 	struct salvage *salvage = calloc(1, sizeof(*salvage));
 	int r = PD_ERR_NO_MEMORY;
@@ -380,47 +470,9 @@ static int make(struct block_io *io, const struct superblock *superblock,
 	if (!salvage)
 		return r;
 	salvage->sink.ops = &salvage_ops;
-	r = metadata_open_by(io, superblock, NULL, &salvage->metadata);
+	r = metadata_open_by(io, &found->superblocks[0], NULL, &salvage->metadata);
 	if (!r)
-		r = survey_make(&salvage->survey, salvage->metadata, report);
-	if (!r) {
-		salvage->guessed = calloc(bitset_nr_words(nr_data_blocks(salvage)) + 1,
-					  sizeof(*salvage->guessed));
-		r = salvage->guessed ? PD_OK : PD_ERR_NO_MEMORY;
-	}
-	if (r)
-		salvage_close(salvage);
-	else
-		*result = salvage;
-	return r;
-}
-
-/* Takes in what another state of the same metadata says: it may be the later one. */
-static int take_in(struct salvage *salvage, const struct superblock *state)
-{
-	struct salvage *other = NULL;
-	struct raise raise;
-	int r = make(salvage->metadata->io, state, NULL, &other);
-
-	if (r)
-		return r;
-	raise_init(&raise, &salvage->survey);
-	r = salvage_read(other, &raise.sink, NULL);
-	salvage_close(other);
-	return r;
-}
-
-static int open_states(struct block_io *io, const struct found *found, const struct report *report,
-		       struct salvage **result)
-{
-	struct salvage *salvage = NULL;
-	int r = make(io, &found->superblocks[0], report, &salvage);
-
-	if (r)
-		return r;
-	salvage->survey.everything |= !found->nr;
-	for (unsigned i = 1; !r && i < found->nr; i++)
-		r = take_in(salvage, &found->superblocks[i]);
+		r = survey_states(salvage, found, report);
 	if (r)
 		salvage_close(salvage);
 	else
@@ -436,7 +488,7 @@ int salvage_open(struct block_io *io, const struct find_hints *hints, const stru
 
 	if (r)
 		return r;
-	r = open_states(io, &found, report, result);
+	r = make(io, &found, report, result);
 	if (r == PD_ERR_NO_MEMORY)
 		report_message(report, "out of memory");
 	return r;
@@ -448,7 +500,6 @@ void salvage_close(struct salvage *salvage)
 		return;
 	survey_destroy(&salvage->survey);
 	metadata_close(salvage->metadata);
-	free(salvage->words);
-	free(salvage->guessed);
+	guessed_destroy(&salvage->guessed);
 	free(salvage);
 }

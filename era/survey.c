@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Surveys damaged metadata: walks all trees, and compares them with the space map. */
 #include "era/survey.h"
+#include "era/bitmap.h"
 #include "era/forgotten.h"
 #include "era/trees.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /*
  * Eras past the current one say that the superblock is an old one. But one as large as that is
@@ -27,6 +27,7 @@ struct surveyor {
 	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	bool *forgotten, *less;	   /* of each metadata block */
+	bool another;		   /* superblock: what is known from one before is not unsettled */
 };
 
 /* The numbers. */
@@ -111,7 +112,8 @@ static void begin_references(struct metadata *metadata)
 static int walk_live(struct surveyor *surveyor)
 {
 	struct superblock superblock = surveyor->survey->superblock;
-	struct trees_visitor visitor = {&surveyor->sink, surveyor, live_finding};
+	struct trees_visitor visitor = {
+		.sink = &surveyor->sink, .context = surveyor, .finding = live_finding};
 
 	begin_references(surveyor->metadata);
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
@@ -131,7 +133,7 @@ static bool settle_nr_blocks(struct surveyor *surveyor, const struct report *rep
 	uint64_t most = surveyor->metadata->refs.nr_blocks * array_max_entries(sizeof(uint32_t));
 	uint32_t before = sb->info.nr_blocks;
 
-	if (other <= before || other > most || other > ERA_MAX_DATA_BLOCKS ||
+	if (surveyor->another || other <= before || other > most || other > ERA_MAX_DATA_BLOCKS ||
 	    (surveyor->has_writeset && surveyor->writeset_bits == before))
 		return false;
 	sb->info.nr_blocks = (uint32_t)other;
@@ -150,10 +152,11 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 	uint32_t over =
 		surveyor->tree_era > surveyor->array_era ? surveyor->tree_era : surveyor->array_era;
 
-	*info = sb->info;
-	if (!over || over + goes_on <= sb->info.current_era)
-		return;
+	if (!surveyor->another)
+		*info = sb->info;
 	/* A writeset that goes on is of a later era than all that are over. */
+	if (!over || over + goes_on <= info->current_era)
+		return;
 	info->current_era = over + goes_on;
 	report_message(report, "superblock: current era %u, but era %u is found: taken for %u",
 		       sb->info.current_era, over, info->current_era);
@@ -172,7 +175,7 @@ static int snapshot_finding(void *context, const struct finding *finding)
 static int walk_snapshot(struct surveyor *surveyor)
 {
 	struct metadata *metadata = surveyor->metadata;
-	struct trees_visitor visitor = {NULL, surveyor, snapshot_finding};
+	struct trees_visitor visitor = {.context = surveyor, .finding = snapshot_finding};
 	struct superblock snapshot;
 	struct damage damage;
 	int r;
@@ -298,71 +301,69 @@ static int survey_trees(struct surveyor *surveyor, const struct report *report)
 	return find_forgotten(surveyor, report);
 }
 
+static int survey_all(struct surveyor *surveyor, const struct report *report)
+{
+	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
+	int r = PD_ERR_NO_MEMORY;
+
+	surveyor->forgotten = calloc(nr_blocks, sizeof(*surveyor->forgotten));
+	surveyor->less = calloc(nr_blocks, sizeof(*surveyor->less));
+	if (surveyor->forgotten && surveyor->less)
+		r = survey_trees(surveyor, report);
+	free(surveyor->forgotten);
+	free(surveyor->less);
+	return r;
+}
+
 int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report)
 {
 	struct surveyor surveyor = {.sink = {&probe_ops}, .survey = survey, .metadata = metadata};
-	uint64_t nr_blocks = metadata->refs.nr_blocks;
-	int r = PD_ERR_NO_MEMORY;
 
 	*survey = (struct survey){.superblock = metadata->live, .info = metadata->live.info};
-	surveyor.forgotten = calloc(nr_blocks, sizeof(*surveyor.forgotten));
-	surveyor.less = calloc(nr_blocks, sizeof(*surveyor.less));
-	if (surveyor.forgotten && surveyor.less)
-		r = survey_trees(&surveyor, report);
-	free(surveyor.forgotten);
-	free(surveyor.less);
-	return r;
+	return survey_all(&surveyor, report);
+}
+
+int survey_add(struct survey *survey, struct metadata *metadata, const struct superblock *other)
+{
+	struct surveyor surveyor = {
+		.sink = {&probe_ops}, .survey = survey, .metadata = metadata, .another = true};
+
+	metadata->live = survey->superblock = *other;
+	survey->superblock.info.nr_blocks = survey->info.nr_blocks;
+	return survey_all(&surveyor, NULL);
 }
 
 void survey_destroy(struct survey *survey)
 {
 	free(survey->current);
-	free(survey->at_least);
 	survey->current = NULL;
-	survey->at_least = NULL;
 }
 
 /* calloc: of a large device, what nobody writes to costs no memory. */
-static bool make_room(struct survey *survey, uint32_t era)
+static bool make_room(struct survey *survey)
 {
-	uint64_t nr_blocks = survey->info.nr_blocks;
-
-	if (era >= survey->info.current_era) {
-		if (!survey->current)
-			survey->current = calloc(nr_blocks / 64 + 1, sizeof(uint64_t));
-		return survey->current;
-	}
-	if (!survey->at_least)
-		survey->at_least = calloc(nr_blocks + 1, sizeof(uint32_t));
-	return survey->at_least;
+	if (!survey->current)
+		survey->current = calloc(survey->info.nr_blocks / 64 + 1, sizeof(uint64_t));
+	return survey->current;
 }
 
-static void raise_to(struct survey *survey, uint64_t block, uint32_t era)
+int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words)
 {
-	if (block >= survey->info.nr_blocks)
-		return;
-	if (era >= survey->info.current_era)
-		survey->current[block / 64] |= UINT64_C(1) << block % 64;
-	else if (survey->at_least[block] < era)
-		survey->at_least[block] = era;
-}
+	uint64_t end = bitset_nr_words(survey->info.nr_blocks);
 
-int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
-		    uint32_t era)
-{
-	if (!make_room(survey, era))
+	if (!make_room(survey))
 		return PD_ERR_NO_MEMORY;
-	for (uint64_t i = 0; i < nr_words; i++)
-		for (uint64_t word = words[i]; word; word &= word - 1)
-			raise_to(survey, first + i * 64 + (uint64_t)__builtin_ctzll(word), era);
+	for (uint64_t i = 0; i < nr_words && first / 64 + i < end; i++)
+		survey->current[first / 64 + i] |= words[i];
 	return PD_OK;
 }
 
-int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end, uint32_t era)
+int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end)
 {
-	if (!make_room(survey, era))
+	if (!make_room(survey))
 		return PD_ERR_NO_MEMORY;
-	for (uint64_t i = begin; i < end && i < survey->info.nr_blocks; i++)
-		raise_to(survey, i, era);
+	if (end > survey->info.nr_blocks)
+		end = survey->info.nr_blocks;
+	bitmap_set(survey->current, begin, end);
 	return PD_OK;
 }

@@ -17,12 +17,8 @@
 struct survey {
 	struct superblock superblock; /* to walk the trees by: as it is, but for nr_blocks */
 	struct stream_info info;      /* the superblock's numbers, put right */
-	/*
-	 * Whatever the trees say: the data blocks that were written in the current era, a bit for each;
-	 * and the least era that each has, where that is another. NULL: nothing is known.
-	 */
+	/* Data blocks written in the current era, whatever the trees say, a bit each; NULL: none. */
 	uint64_t *current;
-	uint32_t *at_least;
 	bool everything; /* any block may have been written in the current era */
 };
 
@@ -33,24 +29,22 @@ struct survey {
 int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report);
 void survey_destroy(struct survey *survey);
 
-static inline bool survey_tells_eras(const struct survey *survey)
+/*
+ * The same by another superblock, which may be the right one as well: its trees are surveyed, and what
+ * is known of data blocks is added. The number of data blocks stays.
+ */
+int survey_add(struct survey *survey, struct metadata *metadata, const struct superblock *other);
+
+static inline bool survey_is_current(const struct survey *survey, uint32_t block)
 {
-	return survey->current || survey->at_least;
+	return survey->current && survey->current[block / 64] >> block % 64 & 1;
 }
 
-/* The least era that a data block has. */
-static inline uint32_t survey_least_era(const struct survey *survey, uint32_t block)
-{
-	if (survey->current && survey->current[block / 64] >> block % 64 & 1)
-		return survey->info.current_era;
-	return survey->at_least ? survey->at_least[block] : 0;
-}
-
-/* Data blocks that were written in an era at the earliest, by bits from block `first` on. */
-int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words, uint64_t nr_words,
-		    uint32_t era);
+/* Data blocks that were written in the current era, by bits from block `first` on. */
+int survey_add_bits(struct survey *survey, uint64_t first, const uint64_t *words,
+		    uint64_t nr_words);
 
 /* The same for all data blocks [begin, end). PD_ERR_NO_MEMORY, both. */
-int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end, uint32_t era);
+int survey_add_range(struct survey *survey, uint64_t begin, uint64_t end);
 
 #endif

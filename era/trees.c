@@ -66,8 +66,11 @@ static int writeset_lost(void *context, const struct damage *damage)
 
 static int sweep_bits(struct walk *walk, const struct writeset *writeset)
 {
-	struct array words = {writeset->root, sizeof(uint64_t), bitset_nr_words(writeset->nr_bits),
-			      writeset->parent, writeset->parent_shared};
+	struct array words = {.root = writeset->root,
+			      .value_size = sizeof(uint64_t),
+			      .nr_entries = bitset_nr_words(writeset->nr_bits),
+			      .parent = writeset->parent,
+			      .parent_shared = writeset->parent_shared};
 
 	return sweep_add(walk->sweep, &words, (uint64_t)walk->era << 32 | writeset->nr_bits);
 }
@@ -95,8 +98,8 @@ static int swept_words(struct walk *walk, const struct array *array, uint64_t ta
 static int walk_bits(struct walk *walk, const struct writeset *writeset)
 {
 	struct block_reader *reader = &walk->metadata->bitset_reader;
-	struct bitset bitset = {writeset->root, writeset->nr_bits, writeset->parent,
-				writeset->parent_shared};
+	struct bitset bitset = {writeset->root,		 writeset->nr_bits,    writeset->parent,
+				writeset->parent_shared, walk->visitor->begin, walk->visitor->end};
 	struct bitset_visitor visitor = {walk, writeset_words, writeset_lost};
 	struct sink *sink = walk->sink;
 	int r = PD_OK;
@@ -263,8 +266,12 @@ static int eras_lost(void *context, const struct damage *damage)
 
 static int walk_era_array(struct walk *walk)
 {
-	struct array array = {walk->superblock->era_array_root, sizeof(uint32_t),
-			      walk->superblock->info.nr_blocks, walk->block, false};
+	struct array array = {.root = walk->superblock->era_array_root,
+			      .value_size = sizeof(uint32_t),
+			      .nr_entries = walk->superblock->info.nr_blocks,
+			      .parent = walk->block,
+			      .begin = walk->visitor->begin,
+			      .end = walk->visitor->end};
 	struct array_visitor visitor = {walk, eras_entries, eras_lost};
 
 	walk->structure = STRUCTURE_ERA_ARRAY;

@@ -22,6 +22,11 @@ struct trees_visitor {
 	 * cannot be is handed on too, under that era (or UINT32_MAX, if it is larger).
 	 */
 	int (*finding)(void *context, const struct finding *finding);
+	/*
+	 * The data blocks that are wanted: metadata blocks that are about others only are left out. end
+	 * 0: all.
+	 */
+	uint64_t begin, end;
 };
 
 /*

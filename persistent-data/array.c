@@ -20,7 +20,8 @@ struct walk {
 	const struct array *array;
 	const struct array_visitor *visitor;
 	uint64_t nr_array_blocks;
-	uint64_t next; /* the array block whose turn it is */
+	uint64_t begin, last; /* the array blocks that are wanted, both included */
+	uint64_t next;	      /* the array block whose turn it is */
 	/*
 	 * A ring of turns: those that are being read, the oldest first, and behind them the one that
 	 * is being gathered.
@@ -160,18 +161,24 @@ static int walk_leaf(void *context, const struct btree_leaf *leaf)
 	int r = PD_OK;
 
 	for (unsigned i = 0; !r && i < leaf->nr_entries; i++)
-		r = gather(walk, leaf, i);
+		if (leaf->keys[i] >= walk->begin && leaf->keys[i] <= walk->last)
+			r = gather(walk, leaf, i);
 	return r;
 }
 
 static int leaf_lost(void *context, const struct damage *damage)
 {
 	struct walk *walk = context;
-	int r = finish_all(walk);
+	uint64_t begin = damage->begin > walk->begin ? damage->begin : walk->begin;
+	uint64_t end = damage->end <= walk->last ? damage->end : walk->last + 1;
+	int r;
 
+	if (begin >= end && damage->begin < damage->end)
+		return PD_OK;
+	r = finish_all(walk);
 	if (!r)
-		r = skip_to(walk, damage->begin, damage->block);
-	return r ? r : lost(walk, damage, damage->begin, damage->end);
+		r = skip_to(walk, begin, damage->block);
+	return r ? r : lost(walk, damage, begin, end);
 }
 
 static int open_turns(struct walk *walk)
@@ -196,6 +203,21 @@ static void close_turns(struct walk *walk)
 		block_batch_finish(walk->reader, turn_at(walk, i)->batch);
 }
 
+/* The array blocks that are wanted. */
+static void clip(struct walk *walk)
+{
+	const struct array *array = walk->array;
+	unsigned per_block = array_max_entries(array->value_size);
+
+	walk->begin = array->begin / per_block;
+	if (walk->begin >= walk->nr_array_blocks)
+		walk->begin = walk->nr_array_blocks ? walk->nr_array_blocks - 1 : 0;
+	walk->last = UINT64_MAX;
+	if (array->end && array->end < array->nr_entries)
+		walk->last = (array->end - 1) / per_block;
+	walk->next = walk->begin;
+}
+
 int array_walk(struct block_reader *reader, const struct array *array,
 	       const struct array_visitor *visitor)
 {
@@ -211,7 +233,7 @@ int array_walk(struct block_reader *reader, const struct array *array,
 	walk.array = array;
 	walk.visitor = visitor;
 	walk.nr_array_blocks = nr_array_blocks;
-	walk.next = 0;
+	clip(&walk);
 	walk.oldest = walk.nr_begun = 0;
 	r = open_turns(&walk);
 	if (!r)
@@ -219,5 +241,7 @@ int array_walk(struct block_reader *reader, const struct array *array,
 	if (!r)
 		r = finish_all(&walk);
 	close_turns(&walk);
+	if (nr_array_blocks > walk.last)
+		nr_array_blocks = walk.last + 1;
 	return r ? r : skip_to(&walk, nr_array_blocks, array->root);
 }

@@ -36,6 +36,11 @@ struct array {
 	uint64_t nr_entries; /* as its owner says; anything else is damage */
 	uint64_t parent;     /* the block that names the root; 0: the superblock */
 	bool parent_shared;  /* see ref_counts_add */
+	/*
+	 * The entries that are wanted: array blocks that have none of them are left out, all but the last,
+	 * which tells whether the array ends there. end 0: all.
+	 */
+	uint64_t begin, end;
 };
 
 /* Of an array block past the end, whatever its number: the end. */
@@ -66,7 +71,7 @@ struct array_visitor {
 };
 
 /*
- * Every entry of the array is either handed on or told of as lost, in ascending order. 0, what a
+ * Every entry that is wanted is either handed on or told of as lost, in ascending order. 0, what a
  * function of the visitor returned, or PD_ERR_NO_MEMORY.
  */
 int array_walk(struct block_reader *reader, const struct array *array,

@@ -65,8 +65,13 @@ int bitset_walk(struct block_reader *reader, const struct bitset *bitset,
 		const struct bitset_visitor *visitor)
 {
 	struct walk walk = {.bitset = bitset, .visitor = visitor};
-	struct array array = {bitset->root, sizeof(uint64_t), bitset_nr_words(bitset->nr_bits),
-			      bitset->parent, bitset->parent_shared};
+	struct array array = {bitset->root,
+			      sizeof(uint64_t),
+			      bitset_nr_words(bitset->nr_bits),
+			      bitset->parent,
+			      bitset->parent_shared,
+			      bitset->begin / BITSET_WORD_BITS,
+			      bitset_nr_words(bitset->end)};
 	struct array_visitor entries = {&walk, walk_words, words_lost};
 
 	return array_walk(reader, &array, &entries);

@@ -26,8 +26,9 @@ static inline uint64_t bitset_last_mask(uint64_t nr_bits)
 struct bitset {
 	uint64_t root;
 	uint64_t nr_bits;
-	uint64_t parent;    /* the block that names the root; 0: the superblock */
-	bool parent_shared; /* see ref_counts_add */
+	uint64_t parent;     /* the block that names the root; 0: the superblock */
+	bool parent_shared;  /* see ref_counts_add */
+	uint64_t begin, end; /* bits that are wanted, as in struct array */
 };
 
 struct bitset_visitor {
@@ -37,7 +38,7 @@ struct bitset_visitor {
 	damage_fn damage; /* begin, end: bits; empty where bits past the end are set */
 };
 
-/* Every bit is either handed on or told of as lost. Returns as array_walk() does. */
+/* Every bit that is wanted is either handed on or told of as lost. Returns as array_walk() does. */
 int bitset_walk(struct block_reader *reader, const struct bitset *bitset,
 		const struct bitset_visitor *visitor);
 

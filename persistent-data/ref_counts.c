@@ -4,7 +4,6 @@
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define USED_IN_PASS 0x8000
 #define MARKED 0x4000
@@ -28,8 +27,9 @@ void ref_counts_destroy(struct ref_counts *refs)
 
 void ref_counts_clear(struct ref_counts *refs)
 {
-	if (refs->used)
-		memset(refs->counts, 0, refs->nr_blocks * sizeof(*refs->counts));
+	for (uint64_t i = 0; refs->used && i < refs->nr_blocks; i++)
+		if (refs->counts[i])
+			refs->counts[i] &= DISTRUSTED;
 	refs->used = false;
 }
 

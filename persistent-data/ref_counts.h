@@ -38,7 +38,7 @@ void ref_counts_destroy(struct ref_counts *refs);
  */
 enum ref_use ref_counts_add(struct ref_counts *refs, uint64_t block, bool parent_shared);
 
-/* All zero again, for a new count from the beginning. */
+/* All zero again, for a new count from the beginning; what is distrusted stays so. */
 void ref_counts_clear(struct ref_counts *refs);
 
 /* What is added before the first pass belongs to that too. */

@@ -28,7 +28,7 @@ static int compare_entries(void *context, uint64_t first, unsigned n, const uint
 
 static void compare(uint64_t root, uint64_t nr, uint32_t *model)
 {
-	struct array array = {root, 4, nr, 0, false};
+	struct array array = {.root = root, .value_size = 4, .nr_entries = nr};
 	struct array_visitor visitor = {model, compare_entries, editing_damage};
 
 	cr_assert_eq(array_walk(&editing.reader, &array, &visitor), PD_OK);
@@ -121,7 +121,7 @@ static int compare_words(void *context, uint64_t first_word, unsigned n, const u
 
 static void compare_bits(uint64_t root, bool *bits)
 {
-	struct bitset bitset = {root, NR_BITS, 0, false};
+	struct bitset bitset = {.root = root, .nr_bits = NR_BITS};
 	struct bitset_visitor visitor = {bits, compare_words, editing_damage};
 
 	editing_commit(&editing);

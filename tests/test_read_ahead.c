@@ -151,7 +151,8 @@ static int lost(void *context, const struct damage *damage)
 
 static int walk(struct met *met)
 {
-	struct array array = {root, sizeof(uint32_t), NR_ENTRIES, 0, false};
+	struct array array = {
+		.root = root, .value_size = sizeof(uint32_t), .nr_entries = NR_ENTRIES};
 	struct array_visitor visitor = {met, entries, lost};
 
 	return array_walk(&reader, &array, &visitor);

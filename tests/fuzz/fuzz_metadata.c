@@ -36,7 +36,7 @@ static void compare_sweep(struct metadata *metadata)
 	size_t size = metadata->refs.nr_blocks * sizeof(*metadata->refs.counts);
 	uint16_t *counts = malloc(size);
 	unsigned nr = 0;
-	struct trees_visitor visitor = {NULL, &nr, count};
+	struct trees_visitor visitor = {.context = &nr, .finding = count};
 	int r;
 
 	MUST(counts);

@@ -29,7 +29,7 @@ static void begin(struct metadata *metadata, struct changed *changed, uint32_t s
 static bool sound_walked(struct metadata *metadata, struct changed *changed, uint32_t since)
 {
 	bool found = false;
-	struct trees_visitor visitor = {&changed->sink, &found, note};
+	struct trees_visitor visitor = {.sink = &changed->sink, .context = &found, .finding = note};
 
 	begin(metadata, changed, since);
 	cr_assert_eq(trees_walk(metadata, &metadata->superblock, metadata->snapshot, &visitor),
