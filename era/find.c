@@ -113,11 +113,12 @@ static void report_states(const struct found *found, const struct report *report
  */
 static bool is_cut_short(const struct scan *scan, const struct state *state)
 {
-	enum kind last = (enum kind)scan->kinds[scan->nr_blocks - 1];
+	uint64_t last = scan->nr_blocks - 1;
+	uint64_t index = state->superblock.space_map.bitmap_root;
 
 	if (state->cut_short)
-		return last != KIND_ZEROES;
-	return last > KIND_ZEROES && scan->last_index == state->superblock.space_map.bitmap_root;
+		return scan->kinds[last] != KIND_ZEROES;
+	return (scan->kinds[last] != KIND_ZEROES || index == last) && scan->last_index <= index;
 }
 
 /*

@@ -13,6 +13,14 @@
 #define COUNT_MAX 3	    /* of a bitmap: that many or more */
 #define NO_NODE 0x80	    /* flag of a use: by a leaf of an array's tree */
 
+/* Nodes that must have been there for what is counted; of each kind one may stand for many. */
+enum need {
+	NEED_ERA_NODE = 1,   /* of the era array's tree */
+	NEED_BITS_LEAF = 2,  /* of a bitset's tree */
+	NEED_TREE_NODE = 4,  /* of the writeset tree */
+	NEED_COUNT_NODE = 8, /* of the tree of reference counts */
+};
+
 struct maker {
 	struct scan *scan;
 	struct superblock *sb;
@@ -22,11 +30,15 @@ struct maker {
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
 	uint64_t nr_covered; /* blocks that the space map is about; 0: its index block is lost */
-	bool uneven;	     /* the counts are not what is found; what is lost may explain it, */
-	bool impossible;     /* but not this, */
-	bool needs_node;     /* and this only if a node was lost, which referred to others, */
-	bool lacks_node;     /* as may be */
-	bool lacks_kind;     /* of a tree all is lost that would tell what it is for */
+	/* Why the counts are not what is found. */
+	bool impossible; /* nothing that is lost explains it */
+	bool unsure;	 /* not all could be looked at: anything may */
+	unsigned needs,
+		orphans; /* lost nodes would, enum need; named by nodes that are there still */
+	uint64_t nr_lost_roots, lost_root; /* that the superblock named; one of them */
+	uint64_t nr_lost_nodes;		   /* that may have been nodes, and were named by others */
+	uint64_t nr_unknown,
+		unknown_root; /* of trees of which all is lost that tells what they are */
 };
 
 static bool is_damaged(const struct scan *scan, uint64_t number)
@@ -185,34 +197,51 @@ static enum kind kind_of_tree(const struct maker *maker, uint64_t root)
 	return KIND_UNKNOWN;
 }
 
-static bool take_root(uint64_t *root, uint64_t number)
+static void take_root(struct maker *maker, uint64_t *root, uint64_t number, enum need otherwise)
 {
 	if (*root)
-		return false;
-	*root = number;
-	return true;
+		maker->needs |= otherwise;
+	else
+		*root = number;
 }
 
-/* A block that is counted once more than it is used: the superblock named it. */
+/* A block that is counted once more than it is used: the superblock named it, or a node that is lost. */
 static void place_root(struct maker *maker, uint64_t number)
 {
 	struct superblock *sb = maker->sb;
-	enum kind kind = kind_of_tree(maker, number);
-	bool placed = true;
 
-	if (kind == KIND_WRITESETS)
-		placed = take_root(&sb->writeset_tree_root, number);
-	else if (kind == KIND_REF_COUNTS)
-		placed = take_root(&sb->space_map.ref_count_root, number);
-	else if (kind == KIND_ERAS && kind != maker->scan->kinds[number])
-		placed = take_root(&sb->era_array_root, number);
-	else if (kind == KIND_WORDS && kind != maker->scan->kinds[number])
-		placed = take_root(&sb->writeset_root, number);
-	else if (kind <= KIND_ZEROES)
-		maker->lacks_kind = true;
-	else
-		placed = number == sb->space_map.bitmap_root || number == sb->metadata_snap;
-	maker->needs_node |= !placed;
+	if (maker->scan->kinds[number] == KIND_ERAS) {
+		maker->orphans |= NEED_ERA_NODE;
+		return;
+	}
+	if (maker->scan->kinds[number] == KIND_WORDS) {
+		maker->orphans |= NEED_BITS_LEAF;
+		return;
+	}
+	switch (kind_of_tree(maker, number)) {
+	case KIND_WRITESETS:
+		take_root(maker, &sb->writeset_tree_root, number, NEED_TREE_NODE);
+		break;
+	case KIND_ERAS:
+		take_root(maker, &sb->era_array_root, number, NEED_ERA_NODE);
+		break;
+	case KIND_WORDS:
+		take_root(maker, &sb->writeset_root, number, NEED_TREE_NODE);
+		break;
+	case KIND_REF_COUNTS:
+		take_root(maker, &sb->space_map.ref_count_root, number, NEED_COUNT_NODE);
+		break;
+	case KIND_SUPERBLOCK:
+	case KIND_INDEX:
+	case KIND_BITMAP:
+		maker->impossible |=
+			number != sb->space_map.bitmap_root && number != sb->metadata_snap;
+		break;
+	default:
+		maker->nr_unknown++;
+		maker->unknown_root = number;
+		break;
+	}
 }
 
 /* A bitmap whose index block is in use as well makes no state of its own. */
@@ -228,47 +257,86 @@ static void use_all(struct maker *maker)
 {
 	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
 		if (maker->counts[i])
-			maker->uneven |= !use_pointers(maker, i);
-	/* Who knows what they would have been. */
-	maker->lacks_node = maker->uneven;
+			maker->unsure |= !use_pointers(maker, i);
 }
 
-static void place_all(struct maker *maker)
+static void place(struct maker *maker, uint64_t number)
 {
-	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++) {
-		unsigned count = maker->counts[i], uses = nr_uses(maker, i);
-		bool damaged = count && is_damaged(maker->scan, i);
+	unsigned count = maker->counts[number], uses = nr_uses(maker, number);
+	bool damaged = is_damaged(maker->scan, number);
 
-		maker->nr_damaged += damaged;
-		maker->lacks_node |= damaged && !(maker->uses[i] & NO_NODE);
-		if (count == uses + 1)
-			place_root(maker, i);
-		else if (count > uses)
-			maker->needs_node = true;
-		else if (count < uses && count < COUNT_MAX)
-			maker->impossible = true;
-		else
-			maker->uneven |= count < uses;
+	if (count < uses) {
+		maker->impossible |= count < COUNT_MAX;
+		maker->unsure = true;
+	} else if (damaged && count > uses) {
+		maker->nr_lost_roots++;
+		maker->lost_root = number;
+	} else if (damaged && !(maker->uses[number] & NO_NODE)) {
+		maker->nr_lost_nodes++;
 	}
+	maker->nr_damaged += damaged;
+	for (; !damaged && count > uses; count--)
+		place_root(maker, number);
+}
+
+/* By what else there is, it can be one thing only. */
+static void place_rest(struct maker *maker)
+{
+	struct superblock *sb = maker->sb;
+	struct space_map_root *map = &sb->space_map;
+	uint64_t nr_missing = (uint64_t)!map->bitmap_root + !map->ref_count_root;
+
+	if (maker->nr_unknown == 1)
+		take_root(maker, sb->era_array_root ? &sb->writeset_root : &sb->era_array_root,
+			  maker->unknown_root, NEED_TREE_NODE);
+	maker->unsure |= maker->nr_unknown > 1;
+	if (!sb->writeset_tree_root)
+		maker->needs |= NEED_TREE_NODE;
+	if (!sb->era_array_root)
+		maker->needs |= NEED_ERA_NODE;
+	maker->impossible |= maker->nr_lost_roots < nr_missing;
+	/* Those of the space map can be done without. */
+	if (maker->needs || maker->nr_lost_roots != nr_missing)
+		return;
+	maker->nr_lost_roots = 0;
+	if (!map->bitmap_root)
+		map->bitmap_root = maker->lost_root;
+	else if (!map->ref_count_root)
+		map->ref_count_root = maker->lost_root;
 }
 
 static void find_roots(struct maker *maker, uint64_t number)
 {
-	const struct superblock *sb = maker->sb;
-	bool all;
-
 	if (!read_space_map(maker, number)) {
-		maker->uneven = maker->lacks_node = true;
+		maker->unsure = true;
 		return;
 	}
 	use_all(maker);
-	place_all(maker);
-	if (!sb->space_map.bitmap_root && has_index(maker))
-		maker->impossible = true;
-	all = sb->space_map.bitmap_root && sb->writeset_tree_root && sb->era_array_root &&
-	      sb->space_map.ref_count_root;
-	maker->needs_node |= !all && !maker->lacks_kind;
-	maker->uneven |= maker->impossible || maker->needs_node || maker->lacks_kind;
+	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
+		if (maker->counts[i] || maker->uses[i])
+			place(maker, i);
+	maker->impossible |= !maker->sb->space_map.bitmap_root && has_index(maker);
+	place_rest(maker);
+}
+
+/* Whether all roots are known; what is lost below them shows when the trees are walked. */
+static bool knows_roots(const struct maker *maker)
+{
+	return !maker->impossible && !maker->unsure && !maker->needs && !maker->nr_lost_roots &&
+	       (unsigned)__builtin_popcount(maker->orphans) <= maker->nr_lost_nodes;
+}
+
+/* Whether a state of which not all roots are known can have been consistent once. */
+static bool is_explained(const struct maker *maker)
+{
+	unsigned needs = maker->needs | maker->orphans;
+	uint64_t nr_needed = (uint64_t)__builtin_popcount(needs);
+
+	/* A metadata snapshot's superblock named two of these. */
+	if (needs & NEED_ERA_NODE && needs & NEED_TREE_NODE && !maker->sb->metadata_snap)
+		nr_needed--;
+	return maker->nr_damaged && !maker->impossible &&
+	       (maker->unsure || nr_needed <= maker->nr_lost_nodes + maker->nr_lost_roots);
 }
 
 /* What the state says. */
@@ -279,8 +347,9 @@ struct blocks {
 	uint64_t next;	  /* index of the one whose turn it is */
 	uint64_t sum;
 	uint32_t latest;
-	bool gaps; /* in the indexes */
-	bool lost;
+	bool gaps;	/* in the indexes */
+	bool lost;	/* not all of them can be read, */
+	bool lost_node; /* nor is it known how many there are */
 };
 
 static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
@@ -296,6 +365,14 @@ static void take_block(const struct maker *maker, struct blocks *blocks, enum ki
 		blocks->lost = true;
 	}
 	blocks->gaps |= index != blocks->next++;
+	if (blocks->blocks && index < blocks->nr)
+		blocks->blocks[index] = number;
+}
+
+/* It stands for all the array blocks that it led to. */
+static void take_lost_node(struct blocks *blocks, uint64_t index, uint64_t number)
+{
+	blocks->lost = blocks->lost_node = true;
 	if (blocks->blocks && index < blocks->nr)
 		blocks->blocks[index] = number;
 }
@@ -317,6 +394,8 @@ static void take_blocks(const struct maker *maker, struct blocks *blocks, enum k
 
 		if (child >= maker->scan->nr_blocks)
 			blocks->lost = true;
+		else if (node_kind == KIND_INTERNAL && is_damaged(maker->scan, child))
+			take_lost_node(blocks, kind_key(node, i), child);
 		else if (node_kind == KIND_INTERNAL)
 			take_blocks(maker, blocks, kind, child, depth + 1);
 		else
@@ -324,7 +403,20 @@ static void take_blocks(const struct maker *maker, struct blocks *blocks, enum k
 	}
 }
 
-/* The latest writeset of a tree that has any bits set. */
+static void take_writeset(const struct maker *maker, struct state *state, uint64_t era,
+			  uint64_t root, unsigned depth)
+{
+	struct blocks bits = {.nr = 0};
+
+	take_blocks(maker, &bits, KIND_WORDS, root, depth);
+	if (era >= UINT32_MAX)
+		return;
+	if (bits.sum && era > state->written_least)
+		state->written_least = (uint32_t)era;
+	if ((bits.sum || bits.lost) && era > state->written_most)
+		state->written_most = (uint32_t)era;
+}
+
 static void take_writesets(const struct maker *maker, struct state *state, uint64_t root,
 			   unsigned depth)
 {
@@ -332,21 +424,19 @@ static void take_writesets(const struct maker *maker, struct state *state, uint6
 	enum kind kind = maker->scan->kinds[root];
 
 	if (depth == MAX_DEPTH / 2 || (kind != KIND_INTERNAL && kind != KIND_WRITESETS) ||
-	    !scan_look(maker->scan, root, node))
+	    !scan_look(maker->scan, root, node)) {
+		state->written_most = UINT32_MAX;
 		return;
+	}
 	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
 		uint64_t child = kind_pointer(node, kind, i);
-		struct blocks bits = {.nr = 0};
 
 		if (child >= maker->scan->nr_blocks)
-			continue;
-		if (kind == KIND_INTERNAL)
+			state->written_most = UINT32_MAX;
+		else if (kind == KIND_INTERNAL)
 			take_writesets(maker, state, child, depth + 1);
 		else
-			take_blocks(maker, &bits, KIND_WORDS, child, depth + 1);
-		if ((bits.sum || bits.lost) && kind_key(node, i) > state->written_era &&
-		    kind_key(node, i) < UINT32_MAX)
-			state->written_era = (uint32_t)kind_key(node, i);
+			take_writeset(maker, state, kind_key(node, i), child, depth + 1);
 	}
 }
 
@@ -373,11 +463,12 @@ static bool read_state(const struct maker *maker, struct state *state, uint32_t 
 
 	if (sb->era_array_root)
 		take_blocks(maker, &eras, KIND_ERAS, sb->era_array_root, 0);
-	state->damaged |= eras.gaps;
+	state->damaged |= eras.gaps && !eras.lost_node;
 	/* That of another time: the device was larger or smaller then. */
-	if (!state->damaged && (eras.next != eras.nr || !has_right_end(maker, state, nr_blocks)))
+	if (!state->damaged && !eras.lost_node &&
+	    (eras.next != eras.nr || !has_right_end(maker, state, nr_blocks)))
 		return false;
-	state->written_era = eras.latest;
+	state->written_least = state->written_most = eras.latest;
 	if (sb->writeset_tree_root)
 		take_writesets(maker, state, sb->writeset_tree_root, 0);
 	if (sb->writeset_root)
@@ -398,13 +489,10 @@ static bool pay(struct scan *scan)
 static bool make_state(struct maker *maker, struct state *state, uint64_t number)
 {
 	find_roots(maker, number);
-	if (maker->uneven) {
-		/* Unless damage explains it, blocks were put to another use since. */
-		if (!maker->nr_damaged || maker->impossible ||
-		    (maker->needs_node && !maker->lacks_node))
-			return false;
-		state->damaged = true;
-	}
+	state->damaged = !knows_roots(maker);
+	/* Otherwise, blocks were put to another use since. */
+	if (state->damaged && !is_explained(maker))
+		return false;
 	state->nr_damaged = maker->nr_damaged;
 	state->cut_short = maker->nr_covered > maker->scan->nr_blocks;
 	return read_state(maker, state, state->superblock.info.nr_blocks);
@@ -477,8 +565,12 @@ enum state_order state_compare(const struct scan *scan, const struct state *a,
 		return result;
 	if (a->damaged || b->damaged)
 		return STATE_UNKNOWN;
-	if (a->written_era != b->written_era)
-		return order(a->written_era, b->written_era);
+	if (a->written_most < b->written_least)
+		return STATE_EARLIER;
+	if (a->written_least > b->written_most)
+		return STATE_LATER;
+	if (a->written_least != b->written_most || a->written_most != b->written_least)
+		return STATE_UNKNOWN;
 	if (a->superblock.writeset_root == b->superblock.writeset_root)
 		return STATE_SAME;
 	if (a->bits_lost || b->bits_lost)

@@ -23,11 +23,12 @@ struct state {
 	struct superblock superblock; /* without uuid and current era */
 	uint64_t nr_array_blocks;
 	uint64_t *array_blocks; /* of the era array; 0: none in that place */
-	uint32_t written_era;	/* the latest that is over and had writes */
-	uint64_t nr_bits;	/* that are set in the current writeset; */
-	bool bits_lost;		/* or not all of them can be read */
-	uint64_t nr_damaged;	/* blocks in use that hold nothing now */
-	bool cut_short;		/* its space map is about more blocks than the device has now */
+	/* The latest era that is over and had writes: it is one of these, where writesets are lost. */
+	uint32_t written_least, written_most;
+	uint64_t nr_bits;    /* that are set in the current writeset; */
+	bool bits_lost;	     /* or not all of them can be read */
+	uint64_t nr_damaged; /* blocks in use that hold nothing now */
+	bool cut_short;	     /* its space map is about more blocks than the device has now */
 	bool damaged; /* more is lost than what its trees contain: not consistent any longer */
 };
 
