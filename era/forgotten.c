@@ -16,9 +16,7 @@
 struct search {
 	struct survey *survey;
 	struct metadata *metadata;
-	bool *forgotten;
-	bool explained;
-	uint64_t nr;
+	struct forgotten *forgotten;
 	uint64_t looks_left;  /* hostile leaves may all lead to the same blocks */
 	uint8_t *leaf, *data; /* a block each */
 };
@@ -51,7 +49,7 @@ static int take_block(struct search *search, uint64_t index, uint64_t number)
 	enum kind kind = read_block(search, number, search->data);
 
 	if (number < search->metadata->refs.nr_blocks)
-		search->forgotten[number] = false;
+		search->forgotten->blocks[number] = false;
 	if (kind == KIND_WORDS)
 		return take_words(search, first);
 	return survey_add_range(search->survey, first, first + BITS_PER_BLOCK);
@@ -77,10 +75,10 @@ static int take_leaf(struct search *search, uint64_t number)
 
 	if (read_block(search, number, search->leaf) != KIND_POINTERS)
 		return PD_OK;
-	search->forgotten[number] = false;
+	search->forgotten->blocks[number] = false;
 	if (!kind_nr_entries(search->leaf) || leads_to_eras(search))
 		return PD_OK;
-	search->nr++;
+	search->forgotten->nr_writesets++;
 	for (unsigned i = 0; !r && i < kind_nr_entries(search->leaf); i++) {
 		uint64_t index = kind_key(search->leaf, i);
 
@@ -93,13 +91,17 @@ static int take_leaf(struct search *search, uint64_t number)
 	return r;
 }
 
-/* Whatever leads to a writeset would have been met by now, if it were not damaged itself. */
+/*
+ * Whatever leads to a writeset would have been met by now, if it were not damaged itself. Zeroes are
+ * what was never written, as likely as not.
+ */
 static void take_rest(struct search *search, uint64_t number)
 {
 	enum kind kind = read_block(search, number, search->data);
 
-	if (kind == KIND_UNKNOWN || (kind == KIND_WRITESETS && kind_nr_entries(search->data)))
-		search->survey->everything = true;
+	search->forgotten->doubtful |= kind == KIND_ZEROES || kind == KIND_WORDS;
+	search->forgotten->rest |=
+		kind == KIND_UNKNOWN || (kind == KIND_WRITESETS && kind_nr_entries(search->data));
 }
 
 static int search_all(struct search *search)
@@ -108,21 +110,19 @@ static int search_all(struct search *search)
 	int r = PD_OK;
 
 	for (uint64_t i = 0; !r && !search->survey->everything && i < nr_blocks; i++)
-		if (search->forgotten[i])
+		if (search->forgotten->blocks[i])
 			r = take_leaf(search, i);
-	for (uint64_t i = 0; !r && !search->explained && i < nr_blocks; i++)
-		if (search->forgotten[i])
+	for (uint64_t i = 0; !r && i < nr_blocks; i++)
+		if (search->forgotten->blocks[i])
 			take_rest(search, i);
 	return r;
 }
 
-int forgotten_find(struct survey *survey, struct metadata *metadata, bool *forgotten,
-		   bool explained, uint64_t *nr)
+int forgotten_find(struct survey *survey, struct metadata *metadata, struct forgotten *forgotten)
 {
 	struct search search = {.survey = survey,
 				.metadata = metadata,
 				.forgotten = forgotten,
-				.explained = explained,
 				.looks_left = (metadata->refs.nr_blocks + 1) * LOOKS_PER_BLOCK};
 	int r = PD_ERR_NO_MEMORY;
 
@@ -132,6 +132,5 @@ int forgotten_find(struct survey *survey, struct metadata *metadata, bool *forgo
 		r = search_all(&search);
 	free(search.leaf);
 	free(search.data);
-	*nr = search.nr;
 	return r;
 }

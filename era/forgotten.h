@@ -9,13 +9,14 @@
 
 #include "era/survey.h"
 
-/*
- * Takes in the writesets that are made up by the metadata blocks marked in forgotten[], one for each
- * that can be in use. explained: damaged trees may refer to them, so that what is no writeset by itself
- * needs no explanation; otherwise what cannot be placed makes all data blocks count. *nr: how many
- * writesets there were. PD_ERR_NO_MEMORY.
- */
-int forgotten_find(struct survey *survey, struct metadata *metadata, bool *forgotten,
-		   bool explained, uint64_t *nr);
+struct forgotten {
+	bool *blocks; /* the metadata blocks in use that nothing refers to, of all that can be */
+	uint64_t nr_writesets; /* that these make up */
+	bool rest;	       /* some of the others may have led to more writesets */
+	bool doubtful;	       /* they may have, if more was lost than shows */
+};
+
+/* Takes in the writesets that are made up by such blocks. PD_ERR_NO_MEMORY. */
+int forgotten_find(struct survey *survey, struct metadata *metadata, struct forgotten *forgotten);
 
 #endif

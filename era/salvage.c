@@ -234,6 +234,8 @@ static void tree_finding(struct salvage *salvage, const struct damage *damage)
 	uint64_t end = damage->end > damage->real_end ? damage->end : damage->real_end;
 	uint32_t era = current_era(salvage);
 
+	if (salvage->survey.writesets_found)
+		return;
 	if (damage->begin && damage->begin < damage->end && end <= era)
 		era = (uint32_t)end - 1;
 	if (salvage->floor < era)

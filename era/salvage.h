@@ -7,7 +7,8 @@
  * - what is lost of the era array, or is past the current era, becomes the current era,
  * - what is lost of a writeset counts as written in its era,
  * - where leaves of the writeset tree are lost, no data block is of an era before the latest that they
- *   can have held; if all of the tree is, every data block is of the current era,
+ *   can have held; if all of the tree is, every data block is of the current era; unless the space map
+ *   shows which writesets they were about: then these count as written in the current era (survey.h),
  * - a writeset of an era that cannot be counts as written in the current era,
  * - blocks that two structures claim are lost to both (see also survey.h),
  * - sizes are taken for the larger where the superblock and the trees do not agree.

@@ -25,9 +25,13 @@ struct surveyor {
 	uint64_t array_end;			 /* the data blocks that the era array has, */
 	bool array_lost;			 /* or all of it is lost */
 	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
+	bool only_tree_lost;			 /* of what is live, the writeset tree alone */
+	bool map_doubtful;
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
-	bool *forgotten, *less;	   /* of each metadata block */
-	bool another;		   /* superblock: what is known from one before is not unsettled */
+	uint64_t nr_forgotten;	   /* of the former, that are not used at all */
+	struct forgotten forgotten;
+	bool *less;   /* of each metadata block */
+	bool another; /* superblock: what is known from one before is not unsettled */
 };
 
 /* The numbers. */
@@ -89,6 +93,8 @@ static int live_finding(void *context, const struct finding *finding)
 	const struct damage *damage = &finding->damage;
 
 	surveyor->live_lost |= damage->loses_references;
+	surveyor->only_tree_lost &=
+		!damage->loses_references || finding->structure == STRUCTURE_WRITESET_TREE;
 	if (finding->structure != STRUCTURE_ERA_ARRAY)
 		return PD_OK;
 	if (damage->real_end > surveyor->array_end)
@@ -116,6 +122,7 @@ static int walk_live(struct surveyor *surveyor)
 		.sink = &surveyor->sink, .context = surveyor, .finding = live_finding};
 
 	begin_references(surveyor->metadata);
+	surveyor->only_tree_lost = true;
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
 	return trees_walk(surveyor->metadata, &superblock, false, &visitor);
 }
@@ -200,8 +207,10 @@ static int map_damage(void *context, const struct damage *damage)
 
 static int map_hint(void *context, const struct damage *damage)
 {
-	(void)context;
+	struct surveyor *surveyor = context;
+
 	(void)damage;
+	surveyor->map_doubtful = true;
 	return PD_OK;
 }
 
@@ -209,9 +218,10 @@ static int map_mismatch(void *context, uint64_t block, uint32_t stored, uint32_t
 {
 	struct surveyor *surveyor = context;
 
-	surveyor->forgotten[block] = stored && !counted;
+	surveyor->forgotten.blocks[block] = stored && !counted;
 	surveyor->less[block] = stored < counted;
 	surveyor->nr_more += stored > counted;
+	surveyor->nr_forgotten += surveyor->forgotten.blocks[block];
 	surveyor->nr_less += stored < counted;
 	return PD_OK;
 }
@@ -254,31 +264,60 @@ static bool is_superblock_among(const struct surveyor *surveyor)
 	bool found = false;
 
 	for (uint64_t i = 1; block && !found && i < metadata->refs.nr_blocks; i++)
-		found = surveyor->forgotten[i] && !block_io_read(metadata->io, i, 1, block) &&
+		found = surveyor->forgotten.blocks[i] &&
+			!block_io_read(metadata->io, i, 1, block) &&
 			!block_verify(block, BLOCK_SUPERBLOCK, i);
 	free(block);
 	return found;
 }
 
-static int find_forgotten(struct surveyor *surveyor, const struct report *report)
+/*
+ * Whether the blocks that are in use and were not met are all that was lost: the space map is beyond
+ * doubt, and nothing of them is used by a metadata snapshot as well.
+ */
+static bool map_tells_losses(const struct surveyor *surveyor)
 {
-	uint64_t nr = 0;
-	int r;
+	const struct metadata *metadata = surveyor->metadata;
 
-	if (!surveyor->nr_more || surveyor->snapshot_lost || is_superblock_among(surveyor))
-		return PD_OK;
-	r = forgotten_find(surveyor->survey, surveyor->metadata, surveyor->forgotten,
-			   surveyor->live_lost, &nr);
-	if (nr)
+	return !surveyor->map_lost && !surveyor->map_doubtful && !surveyor->nr_less &&
+	       surveyor->nr_more == surveyor->nr_forgotten &&
+	       metadata->live.space_map.nr_blocks <= metadata->refs.nr_blocks;
+}
+
+static void report_forgotten(const struct surveyor *surveyor, const struct report *report)
+{
+	const struct survey *survey = surveyor->survey;
+
+	if (surveyor->forgotten.nr_writesets)
 		report_message(report,
 			       "writesets: %llu that are in use are named by nothing: their data "
 			       "blocks count as written in era %u",
-			       (unsigned long long)nr, surveyor->survey->info.current_era);
-	if (surveyor->survey->everything)
+			       (unsigned long long)surveyor->forgotten.nr_writesets,
+			       survey->info.current_era);
+	if (survey->everything)
 		report_message(report,
 			       "reference counts: metadata blocks in use are named by nothing: all "
 			       "data blocks count as written in era %u",
-			       surveyor->survey->info.current_era);
+			       survey->info.current_era);
+}
+
+static int find_forgotten(struct surveyor *surveyor, const struct report *report)
+{
+	struct survey *survey = surveyor->survey;
+	struct forgotten *forgotten = &surveyor->forgotten;
+	int r = PD_OK;
+
+	survey->writesets_found = false;
+	if (surveyor->snapshot_lost || (surveyor->nr_more && is_superblock_among(surveyor)))
+		return PD_OK;
+	if (surveyor->nr_more)
+		r = forgotten_find(survey, surveyor->metadata, forgotten);
+	/* What is no writeset by itself needs no explanation where damaged trees may have named it. */
+	survey->everything |= forgotten->rest && !surveyor->live_lost;
+	survey->writesets_found = !forgotten->rest && !forgotten->doubtful &&
+				  surveyor->only_tree_lost && !surveyor->another &&
+				  map_tells_losses(surveyor);
+	report_forgotten(surveyor, report);
 	return r;
 }
 
@@ -306,11 +345,11 @@ static int survey_all(struct surveyor *surveyor, const struct report *report)
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
 	int r = PD_ERR_NO_MEMORY;
 
-	surveyor->forgotten = calloc(nr_blocks, sizeof(*surveyor->forgotten));
+	surveyor->forgotten.blocks = calloc(nr_blocks, sizeof(*surveyor->forgotten.blocks));
 	surveyor->less = calloc(nr_blocks, sizeof(*surveyor->less));
-	if (surveyor->forgotten && surveyor->less)
+	if (surveyor->forgotten.blocks && surveyor->less)
 		r = survey_trees(surveyor, report);
-	free(surveyor->forgotten);
+	free(surveyor->forgotten.blocks);
 	free(surveyor->less);
 	return r;
 }

@@ -7,7 +7,8 @@
  * The space map is the witness. A block that the trees use and that it has as free, or as used less,
  * while others that it counts are used by nobody: a pointer has gone astray, so what it leads to is
  * taken for lost. A writeset that it counts and that nothing refers to: somebody forgot it, so its
- * blocks count as written in the current era. A space map that cannot be read says nothing.
+ * blocks count as written in the current era. A space map that cannot be read says nothing. Where it is
+ * beyond doubt, what it counts is all that a lost part of the writeset tree can have named.
  */
 #ifndef ERA_SURVEY_H
 #define ERA_SURVEY_H
@@ -20,6 +21,8 @@ struct survey {
 	/* Data blocks written in the current era, whatever the trees say, a bit each; NULL: none. */
 	uint64_t *current;
 	bool everything; /* any block may have been written in the current era */
+	/* What of the writeset tree is lost named these and no others, by the space map. */
+	bool writesets_found;
 };
 
 /*

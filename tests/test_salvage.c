@@ -155,7 +155,7 @@ static const struct cost costs[] = {
 	{"a writeset's bits", AT_BITSET_BLOCK, 0, 0, 0, 3000, "writeset of era 3"},
 	{"a writeset's root", AT_BITSET_LEAF, 0, 0, 0, 3000, "writeset of era 3"},
 	{"the current writeset", AT_CURRENT_LEAF, 0, 0, 0, 3000, "current writeset of era 5"},
-	{"the writeset tree", AT_WRITESET_LEAF, 0, 0, 0, 3000, "affects eras 0-4"},
+	{"the writeset tree", AT_WRITESET_LEAF, 0, 0, 0, 804, "affects eras 0-4"},
 	{"a writeset of an era to come", AT_WRITESET_LEAF, KEY_AT(1), 8, 9, 577,
 	 "era that is not over"},
 	{"a writeset of an era past all eras", AT_WRITESET_LEAF, KEY_AT(1), 8, UINT64_MAX, 375,
@@ -268,6 +268,25 @@ static void spoil_lost_writeset(struct hostile *hostile)
 	memset(image_block(&hostile->builder.image, hostile->at[AT_BITSET_LEAF]), 0xa5, 64);
 }
 
+/* Nothing is known of what was in the writeset tree, if not all of it is there. */
+static void spoil_tree_and_writeset(struct hostile *hostile)
+{
+	memset(image_block(&hostile->builder.image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
+	memset(image_block(&hostile->builder.image, hostile->at[AT_BITSET_LEAF]), 0xa5, 64);
+}
+
+static void spoil_tree_and_counts(struct hostile *hostile)
+{
+	memset(image_block(&hostile->builder.image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
+	builder_set_count(&hostile->builder.image, hostile->at[AT_BITSET_LEAF], 0);
+}
+
+static void spoil_tree_and_bitmap(struct hostile *hostile)
+{
+	memset(image_block(&hostile->builder.image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
+	memset(image_block(&hostile->builder.image, hostile->at[AT_BITMAP]), 0xa5, 64);
+}
+
 /* Its leaf would have told that it is longer. */
 static void spoil_short_current_writeset(struct hostile *hostile)
 {
@@ -339,6 +358,12 @@ Test(salvage, claims)
 		      "named by nothing", all_since_5);
 	expect_shared("a forgotten writeset that is lost", spoil_lost_writeset,
 		      "in use are named by nothing: all data blocks", all_since_5);
+	expect_shared("the writeset tree and a writeset", spoil_tree_and_writeset, "eras 0-4",
+		      all_since_5);
+	expect_shared("the writeset tree and a count", spoil_tree_and_counts, "eras 0-4",
+		      all_since_5);
+	expect_shared("the writeset tree and the bitmap", spoil_tree_and_bitmap, "eras 0-4",
+		      all_since_5);
 	expect_shared("a short current writeset without its leaf", spoil_short_current_writeset,
 		      "current writeset of era 5", all_since_5);
 }
