@@ -15,6 +15,7 @@
 
 struct salvage {
 	struct sink sink; /* of the walk */
+	struct mend mend; /* what metadata are read from */
 	struct metadata *metadata;
 	struct survey survey;
 	/* More than one: nobody knows which is the latest, so that they are merged. */
@@ -451,7 +452,9 @@ static int survey_states(struct salvage *salvage, const struct found *found,
 			 const struct report *report)
 {
 	struct survey *survey = &salvage->survey;
-	int r = survey_make(survey, salvage->metadata, report);
+	/* Of several states, only one may have had such a node there. */
+	int r = survey_make(survey, salvage->metadata, found->nr == 1 ? &salvage->mend : NULL,
+			    report);
 
 	survey->everything |= !found->nr;
 	guessed_init(&salvage->guessed, survey->info.nr_blocks);
@@ -472,7 +475,10 @@ static int make(struct block_io *io, const struct found *found, const struct rep
 	if (!salvage)
 		return r;
 	salvage->sink.ops = &salvage_ops;
-	r = metadata_open_by(io, &found->superblocks[0], NULL, &salvage->metadata);
+	r = mend_init(&salvage->mend, io);
+	if (!r)
+		r = metadata_open_by(&salvage->mend.io, &found->superblocks[0], NULL,
+				     &salvage->metadata);
 	if (!r)
 		r = survey_states(salvage, found, report);
 	if (r)
@@ -502,6 +508,7 @@ void salvage_close(struct salvage *salvage)
 		return;
 	survey_destroy(&salvage->survey);
 	metadata_close(salvage->metadata);
+	mend_destroy(&salvage->mend);
 	guessed_destroy(&salvage->guessed);
 	free(salvage);
 }

@@ -8,6 +8,7 @@
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * Eras past the current one say that the superblock is an old one. But one as large as that is
@@ -27,6 +28,9 @@ struct surveyor {
 	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
 	bool only_tree_lost;			 /* of what is live, the writeset tree alone */
 	bool map_doubtful;
+	uint64_t nr_lost; /* nodes, */
+	uint64_t lost;	  /* the last one, */
+	enum structure lost_from;
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all */
 	struct forgotten forgotten;
@@ -93,6 +97,11 @@ static int live_finding(void *context, const struct finding *finding)
 	const struct damage *damage = &finding->damage;
 
 	surveyor->live_lost |= damage->loses_references;
+	if (damage->loses_references) {
+		surveyor->nr_lost++;
+		surveyor->lost = damage->block;
+		surveyor->lost_from = finding->structure;
+	}
 	surveyor->only_tree_lost &=
 		!damage->loses_references || finding->structure == STRUCTURE_WRITESET_TREE;
 	if (finding->structure != STRUCTURE_ERA_ARRAY)
@@ -122,7 +131,9 @@ static int walk_live(struct surveyor *surveyor)
 		.sink = &surveyor->sink, .context = surveyor, .finding = live_finding};
 
 	begin_references(surveyor->metadata);
+	surveyor->live_lost = surveyor->array_lost = false;
 	surveyor->only_tree_lost = true;
+	surveyor->nr_lost = 0;
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
 	return trees_walk(surveyor->metadata, &superblock, false, &visitor);
 }
@@ -321,10 +332,50 @@ static int find_forgotten(struct surveyor *surveyor, const struct report *report
 	return r;
 }
 
-static int survey_trees(struct surveyor *surveyor, const struct report *report)
+/* One lost node. If the space map tells what lay below it, it is as good as there. */
+
+static int try_to_mend(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+{
+	enum kind leaves =
+		surveyor->lost_from == STRUCTURE_WRITESET_TREE ? KIND_WRITESETS : KIND_POINTERS;
+	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
+	bool mended = false;
+	int r = PD_OK;
+
+	if (!surveyor->snapshot_lost && map_tells_losses(surveyor))
+		r = mend_node(mend, surveyor->lost, leaves, surveyor->forgotten.blocks, nr_blocks,
+			      &mended);
+	if (mended)
+		report_message(report,
+			       "%s: metadata block %llu: lost, and put together again from the %u "
+			       "that it named",
+			       structure_name(surveyor->lost_from),
+			       (unsigned long long)surveyor->lost, mend->nr_children);
+	return r;
+}
+
+static int mend_lost(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+{
+	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
+	int r = walk_snapshot(surveyor);
+
+	if (!r)
+		r = compare_counts(surveyor);
+	if (!r)
+		r = try_to_mend(surveyor, mend, report);
+	surveyor->snapshot_lost = surveyor->map_lost = surveyor->map_doubtful = false;
+	surveyor->nr_more = surveyor->nr_less = surveyor->nr_forgotten = 0;
+	memset(surveyor->forgotten.blocks, 0, nr_blocks * sizeof(*surveyor->forgotten.blocks));
+	memset(surveyor->less, 0, nr_blocks * sizeof(*surveyor->less));
+	return r ? r : walk_live(surveyor);
+}
+
+static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
 	int r = walk_live(surveyor);
 
+	if (!r && mend && surveyor->nr_lost == 1)
+		r = mend_lost(surveyor, mend, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
 	if (!r && settle_nr_blocks(surveyor, report))
 		r = walk_live(surveyor);
@@ -340,7 +391,7 @@ static int survey_trees(struct surveyor *surveyor, const struct report *report)
 	return find_forgotten(surveyor, report);
 }
 
-static int survey_all(struct surveyor *surveyor, const struct report *report)
+static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
 	int r = PD_ERR_NO_MEMORY;
@@ -348,18 +399,19 @@ static int survey_all(struct surveyor *surveyor, const struct report *report)
 	surveyor->forgotten.blocks = calloc(nr_blocks, sizeof(*surveyor->forgotten.blocks));
 	surveyor->less = calloc(nr_blocks, sizeof(*surveyor->less));
 	if (surveyor->forgotten.blocks && surveyor->less)
-		r = survey_trees(surveyor, report);
+		r = survey_trees(surveyor, mend, report);
 	free(surveyor->forgotten.blocks);
 	free(surveyor->less);
 	return r;
 }
 
-int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report)
+int survey_make(struct survey *survey, struct metadata *metadata, struct mend *mend,
+		const struct report *report)
 {
 	struct surveyor surveyor = {.sink = {&probe_ops}, .survey = survey, .metadata = metadata};
 
 	*survey = (struct survey){.superblock = metadata->live, .info = metadata->live.info};
-	return survey_all(&surveyor, report);
+	return survey_all(&surveyor, mend, report);
 }
 
 int survey_add(struct survey *survey, struct metadata *metadata, const struct superblock *other)
@@ -369,7 +421,7 @@ int survey_add(struct survey *survey, struct metadata *metadata, const struct su
 
 	metadata->live = survey->superblock = *other;
 	survey->superblock.info.nr_blocks = survey->info.nr_blocks;
-	return survey_all(&surveyor, NULL);
+	return survey_all(&surveyor, NULL, NULL);
 }
 
 void survey_destroy(struct survey *survey)

@@ -13,6 +13,7 @@
 #ifndef ERA_SURVEY_H
 #define ERA_SURVEY_H
 
+#include "era/mend.h"
 #include "era/metadata.h"
 
 struct survey {
@@ -26,10 +27,12 @@ struct survey {
 };
 
 /*
- * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. What is
- * found is reported. PD_ERR_NO_MEMORY. To be destroyed in any case.
+ * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. mend: the
+ * device, where a node is mended if no more is lost; NULL: it cannot be. What is found is reported.
+ * PD_ERR_NO_MEMORY. To be destroyed in any case.
  */
-int survey_make(struct survey *survey, struct metadata *metadata, const struct report *report);
+int survey_make(struct survey *survey, struct metadata *metadata, struct mend *mend,
+		const struct report *report);
 void survey_destroy(struct survey *survey);
 
 /*

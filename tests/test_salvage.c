@@ -571,6 +571,67 @@ Test(salvage, another_block_with_the_superblock)
 	free(names);
 }
 
+/* The root of an era array of several leaves, which say themselves where they belong. */
+
+static void spoil_nothing_more(struct image *image, uint64_t leaf)
+{
+	(void)image;
+	(void)leaf;
+}
+
+static void spoil_leaf(struct image *image, uint64_t leaf)
+{
+	image_block(image, leaf)[1999] ^= 1;
+}
+
+/* What is lost below a leaf has nothing to do with where the leaf belongs. */
+static void spoil_array_block(struct image *image, uint64_t leaf)
+{
+	image_block(image, image_get(image, leaf, VALUE_AT(7), 8))[1999] ^= 1;
+}
+
+/* By its count it is free, so there may be others like it. */
+static void spoil_count(struct image *image, uint64_t leaf)
+{
+	builder_set_count(image, leaf, 0);
+}
+
+/* It has a place that another one has as well. */
+static void spoil_key(struct image *image, uint64_t leaf)
+{
+	image_poke(image, leaf, KEY_AT(0), 8, 3);
+}
+
+static void lose_root(const char *name, void (*spoil)(struct image *, uint64_t leaf),
+		      uint32_t least, uint32_t most)
+{
+	struct salvaged salvaged;
+	struct before before;
+	struct image image;
+	uint64_t root;
+
+	before = load(&image, "crash-undigested");
+	root = image_get(&image, 0, SB_ERA_ARRAY, 8);
+	spoil(&image, image_get(&image, root, VALUE_AT(1), 8));
+	memset(image_block(&image, root), 0, IMAGE_BLOCK);
+	salvaged = salvage(&image, &before, false, name);
+	cr_expect(excess(&salvaged, &before) >= least && excess(&salvaged, &before) <= most,
+		  "%s: costs %u data blocks\n%s", name, excess(&salvaged, &before),
+		  salvaged.messages);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	image_free(&image);
+}
+
+Test(salvage, the_root_of_several_leaves)
+{
+	lose_root("the root", spoil_nothing_more, 0, 0);
+	lose_root("the root and a leaf", spoil_leaf, 1000000, UINT32_MAX);
+	lose_root("the root and an array block", spoil_array_block, 1, 1018);
+	lose_root("the root and a count", spoil_count, 1000000, UINT32_MAX);
+	lose_root("the root and a leaf's key", spoil_key, 1000000, UINT32_MAX);
+}
+
 /* Random damage. */
 
 /* A writeset of another era that can be. */
