@@ -76,9 +76,11 @@ static int take_leaf(struct search *search, uint64_t number)
 	if (read_block(search, number, search->leaf) != KIND_POINTERS)
 		return PD_OK;
 	search->forgotten->blocks[number] = false;
-	if (!kind_nr_entries(search->leaf) || leads_to_eras(search))
+	if (kind_nr_entries(search->leaf) && leads_to_eras(search)) {
+		search->forgotten->doubtful = true;
 		return PD_OK;
-	search->forgotten->nr_writesets++;
+	}
+	search->forgotten->nr_writesets += kind_nr_entries(search->leaf) > 0;
 	for (unsigned i = 0; !r && i < kind_nr_entries(search->leaf); i++) {
 		uint64_t index = kind_key(search->leaf, i);
 
@@ -92,14 +94,14 @@ static int take_leaf(struct search *search, uint64_t number)
 }
 
 /*
- * Whatever leads to a writeset would have been met by now, if it were not damaged itself. Zeroes are
- * what was never written, as likely as not.
+ * Whatever leads to a writeset would have been met by now, if it were not damaged itself. What has
+ * nothing to do with writesets, zeroes above all, may stand where something newer was never written.
  */
 static void take_rest(struct search *search, uint64_t number)
 {
 	enum kind kind = read_block(search, number, search->data);
 
-	search->forgotten->doubtful |= kind == KIND_ZEROES || kind == KIND_WORDS;
+	search->forgotten->doubtful |= kind != KIND_INTERNAL && kind != KIND_WRITESETS;
 	search->forgotten->rest |=
 		kind == KIND_UNKNOWN || (kind == KIND_WRITESETS && kind_nr_entries(search->data));
 }

@@ -10,11 +10,13 @@
 
 /* The device. */
 
-static void put_mended(const struct mend *mend, uint64_t first, uint32_t count, void *buffer)
+static bool put_mended(const struct mend *mend, uint64_t first, uint32_t count, void *buffer)
 {
-	if (mend->number && mend->number - first < count)
-		memcpy((uint8_t *)buffer + (mend->number - first) * METADATA_BLOCK_SIZE, mend->node,
-		       METADATA_BLOCK_SIZE);
+	if (!mend->number || mend->number - first >= count)
+		return false;
+	memcpy((uint8_t *)buffer + (mend->number - first) * METADATA_BLOCK_SIZE, mend->node,
+	       METADATA_BLOCK_SIZE);
+	return true;
 }
 
 static int mended_read(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
@@ -40,8 +42,8 @@ static int mended_finish(struct block_io *io, struct block_read *read)
 	struct mend *mend = (struct mend *)io;
 	int r = mend->inner->ops->finish(mend->inner, read);
 
-	if (!r)
-		put_mended(mend, read->first, read->count, read->buffer);
+	if (!r && put_mended(mend, read->first, read->count, read->buffer) && read->salts)
+		block_salts(read->buffer, read->count, read->salts);
 	return r;
 }
 

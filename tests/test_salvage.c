@@ -275,6 +275,20 @@ static void spoil_tree_and_writeset(struct hostile *hostile)
 	memset(image_block(&hostile->builder.image, hostile->at[AT_BITSET_LEAF]), 0xa5, 64);
 }
 
+/* What stood there before was never overwritten. */
+static void spoil_tree_and_replace_writeset(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+	uint64_t leaf = hostile->at[AT_BITSET_LEAF], block = hostile->at[AT_BITSET_BLOCK];
+
+	memset(image_block(image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
+	memcpy(image_block(image, leaf), image_block(image, hostile->at[AT_ERA_LEAF]), IMAGE_BLOCK);
+	image_poke(image, leaf, NODE_BLOCKNR, 8, leaf);
+	memcpy(image_block(image, block), image_block(image, hostile->at[AT_ERA_BLOCK_0]),
+	       IMAGE_BLOCK);
+	image_poke(image, block, ARRAY_BLOCKNR, 8, block);
+}
+
 static void spoil_tree_and_counts(struct hostile *hostile)
 {
 	memset(image_block(&hostile->builder.image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
@@ -360,6 +374,8 @@ Test(salvage, claims)
 		      "in use are named by nothing: all data blocks", all_since_5);
 	expect_shared("the writeset tree and a writeset", spoil_tree_and_writeset, "eras 0-4",
 		      all_since_5);
+	expect_shared("the writeset tree and a writeset that is something older",
+		      spoil_tree_and_replace_writeset, "eras 0-4", all_since_5);
 	expect_shared("the writeset tree and a count", spoil_tree_and_counts, "eras 0-4",
 		      all_since_5);
 	expect_shared("the writeset tree and the bitmap", spoil_tree_and_bitmap, "eras 0-4",
