@@ -109,7 +109,8 @@ static void report_states(const struct found *found, const struct report *report
  * What a device had behind its end is lost, if it had anything there. Blocks are taken one after another:
  * if the last one that is left was never used, nor were those behind it. A device that is not known to
  * have been longer may have been: a transaction ends with its index block, so that of the latest state is
- * the last of all then, until the kernel has begun again at the device's beginning.
+ * the last of all then, until the kernel has begun again at the device's beginning. An index block that is
+ * lost may look like one that was never used.
  */
 static bool is_cut_short(const struct scan *scan, const struct state *state)
 {

@@ -350,7 +350,33 @@ struct blocks {
 	bool gaps;	/* in the indexes */
 	bool lost;	/* not all of them can be read, */
 	bool lost_node; /* nor is it known how many there are */
+	const struct state
+		*state; /* NULL, or whose era array is to be compared with what they say: */
+	bool shown;	/* bits are set for data blocks of which that can be read */
 };
+
+static bool shows_bits(const struct maker *maker, const struct state *state, uint64_t index,
+		       uint64_t number)
+{
+	uint8_t *block = node_at(maker, MAX_DEPTH - 1);
+	uint64_t first = index * array_max_entries(sizeof(uint64_t)) * 64;
+
+	if (index > ERA_MAX_DATA_BLOCKS || !scan_look(maker->scan, number, block))
+		return false;
+	for (unsigned i = 0; i < get_le32(block + ARRAY_NR_ENTRIES); i++) {
+		uint64_t word = get_le64(block + ARRAY_VALUES + (size_t)i * 8);
+
+		for (; word; word &= word - 1) {
+			uint64_t bit = first + i * 64 + (uint64_t)__builtin_ctzll(word);
+			uint64_t array_block = bit / array_max_entries(sizeof(uint32_t));
+
+			if (array_block < state->nr_array_blocks &&
+			    maker->scan->kinds[state->array_blocks[array_block]] == KIND_ERAS)
+				return true;
+		}
+	}
+	return false;
+}
 
 static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
 		       uint64_t index, uint64_t number)
@@ -364,6 +390,8 @@ static void take_block(const struct maker *maker, struct blocks *blocks, enum ki
 	} else {
 		blocks->lost = true;
 	}
+	if (blocks->state && !blocks->shown && kind == KIND_WORDS && scan->kinds[number] == kind)
+		blocks->shown = shows_bits(maker, blocks->state, index, number);
 	blocks->gaps |= index != blocks->next++;
 	if (blocks->blocks && index < blocks->nr)
 		blocks->blocks[index] = number;
@@ -406,11 +434,13 @@ static void take_blocks(const struct maker *maker, struct blocks *blocks, enum k
 static void take_writeset(const struct maker *maker, struct state *state, uint64_t era,
 			  uint64_t root, unsigned depth)
 {
-	struct blocks bits = {.nr = 0};
+	struct blocks bits = {.state = state->eras_lost ? state : NULL};
 
 	take_blocks(maker, &bits, KIND_WORDS, root, depth);
 	if (era >= UINT32_MAX)
 		return;
+	if (bits.shown && era > state->written_shown)
+		state->written_shown = (uint32_t)era;
 	if (bits.sum && era > state->written_least)
 		state->written_least = (uint32_t)era;
 	if ((bits.sum || bits.lost) && era > state->written_most)
@@ -468,6 +498,7 @@ static bool read_state(const struct maker *maker, struct state *state, uint32_t 
 	if (!state->damaged && !eras.lost_node &&
 	    (eras.next != eras.nr || !has_right_end(maker, state, nr_blocks)))
 		return false;
+	state->eras_lost = eras.lost;
 	state->written_least = state->written_most = eras.latest;
 	if (sb->writeset_tree_root)
 		take_writesets(maker, state, sb->writeset_tree_root, 0);
@@ -556,24 +587,52 @@ static enum state_order compare_arrays(const struct scan *scan, const struct sta
 	return result;
 }
 
-enum state_order state_compare(const struct scan *scan, const struct state *a,
-			       const struct state *b)
+static enum state_order compare_written(const struct state *a, const struct state *b)
 {
-	enum state_order result = compare_arrays(scan, a, b);
-
-	if (result != STATE_SAME)
-		return result;
-	if (a->damaged || b->damaged)
-		return STATE_UNKNOWN;
 	if (a->written_most < b->written_least)
 		return STATE_EARLIER;
 	if (a->written_least > b->written_most)
 		return STATE_LATER;
-	if (a->written_least != b->written_most || a->written_most != b->written_least)
-		return STATE_UNKNOWN;
+	return a->written_least == b->written_most && a->written_most == b->written_least
+		       ? STATE_SAME
+		       : STATE_UNKNOWN;
+}
+
+static enum state_order compare_bits(const struct state *a, const struct state *b)
+{
 	if (a->superblock.writeset_root == b->superblock.writeset_root)
 		return STATE_SAME;
 	if (a->bits_lost || b->bits_lost)
 		return STATE_UNKNOWN;
 	return order(a->nr_bits, b->nr_bits);
+}
+
+/*
+ * Both have the same era array, of which something is lost: what is may be of a later era than either is
+ * known to have had writes in. So a writeset that only one of them has may be gone from the other because
+ * it was digested, unless it has a block that is of an earlier era by what is left of the array.
+ */
+static bool is_certain(const struct state *earlier, const struct state *later)
+{
+	return later->written_shown > earlier->written_most;
+}
+
+enum state_order state_compare(const struct scan *scan, const struct state *a,
+			       const struct state *b)
+{
+	enum state_order result = compare_arrays(scan, a, b), bits;
+
+	if (result != STATE_SAME)
+		return result;
+	if (a->damaged || b->damaged)
+		return STATE_UNKNOWN;
+	result = compare_written(a, b);
+	bits = compare_bits(a, b);
+	if (result == STATE_SAME)
+		return bits;
+	if (!a->eras_lost || bits == result || bits == STATE_SAME ||
+	    (result == STATE_EARLIER && is_certain(a, b)) ||
+	    (result == STATE_LATER && is_certain(b, a)))
+		return result;
+	return STATE_UNKNOWN;
 }

@@ -8,7 +8,6 @@
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /*
  * Eras past the current one say that the superblock is an old one. But one as large as that is
@@ -22,20 +21,22 @@ struct surveyor {
 	struct metadata *metadata;
 	uint32_t tree_era, array_era; /* the latest era in the writesets, in the era array */
 	bool has_writeset;
-	uint32_t writeset_bits;			 /* of the latest */
-	uint64_t array_end;			 /* the data blocks that the era array has, */
-	bool array_lost;			 /* or all of it is lost */
-	bool live_lost, snapshot_lost, map_lost; /* what lies below damage was not counted */
-	bool only_tree_lost;			 /* of what is live, the writeset tree alone */
-	bool map_doubtful;
-	uint64_t nr_lost; /* nodes, */
-	uint64_t lost;	  /* the last one, */
-	enum structure lost_from;
+	uint32_t writeset_bits; /* of the latest */
+	uint64_t array_end;	/* the data blocks that the era array has, */
+	bool array_lost;	/* or all of it is lost */
+	/* What lies below damage was not counted. */
+	uint64_t nr_lost;	  /* nodes of what is live; of the last of them: */
+	uint64_t lost;		  /* its number, */
+	enum structure lost_from; /* and what it belongs to */
+	bool only_tree_lost;	  /* all of them belong to the writeset tree */
+	bool snapshot_lost;
+	bool map_lost,
+		map_doubtful; /* not all of the space map can be read; it is not all in order */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all */
 	struct forgotten forgotten;
 	bool *less;   /* of each metadata block */
-	bool another; /* superblock: what is known from one before is not unsettled */
+	bool another; /* superblock than the first: the number of data blocks is settled */
 };
 
 /* The numbers. */
@@ -96,14 +97,12 @@ static int live_finding(void *context, const struct finding *finding)
 
 	const struct damage *damage = &finding->damage;
 
-	surveyor->live_lost |= damage->loses_references;
 	if (damage->loses_references) {
 		surveyor->nr_lost++;
 		surveyor->lost = damage->block;
 		surveyor->lost_from = finding->structure;
+		surveyor->only_tree_lost &= finding->structure == STRUCTURE_WRITESET_TREE;
 	}
-	surveyor->only_tree_lost &=
-		!damage->loses_references || finding->structure == STRUCTURE_WRITESET_TREE;
 	if (finding->structure != STRUCTURE_ERA_ARRAY)
 		return PD_OK;
 	if (damage->real_end > surveyor->array_end)
@@ -131,7 +130,7 @@ static int walk_live(struct surveyor *surveyor)
 		.sink = &surveyor->sink, .context = surveyor, .finding = live_finding};
 
 	begin_references(surveyor->metadata);
-	surveyor->live_lost = surveyor->array_lost = false;
+	surveyor->array_lost = false;
 	surveyor->only_tree_lost = true;
 	surveyor->nr_lost = 0;
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
@@ -256,7 +255,7 @@ static void judge_pointers(struct surveyor *surveyor, const struct report *repor
 {
 	struct ref_counts *refs = &surveyor->metadata->refs;
 
-	if (!surveyor->nr_less || !(surveyor->nr_more || surveyor->live_lost || surveyor->map_lost))
+	if (!surveyor->nr_less || !(surveyor->nr_more || surveyor->nr_lost || surveyor->map_lost))
 		return;
 	for (uint64_t i = SUPERBLOCK_BLOCK + 1; i < refs->nr_blocks; i++)
 		if (surveyor->less[i])
@@ -324,7 +323,7 @@ static int find_forgotten(struct surveyor *surveyor, const struct report *report
 	if (surveyor->nr_more)
 		r = forgotten_find(survey, surveyor->metadata, forgotten);
 	/* What is no writeset by itself needs no explanation where damaged trees may have named it. */
-	survey->everything |= forgotten->rest && !surveyor->live_lost;
+	survey->everything |= forgotten->rest && !surveyor->nr_lost;
 	survey->writesets_found = !forgotten->rest && !forgotten->doubtful &&
 				  surveyor->only_tree_lost && !surveyor->another &&
 				  map_tells_losses(surveyor);
@@ -333,6 +332,14 @@ static int find_forgotten(struct surveyor *surveyor, const struct report *report
 }
 
 /* One lost node. If the space map tells what lay below it, it is as good as there. */
+
+/* What was never written to takes no memory, and should not. */
+static void clear(bool *blocks, uint64_t nr_blocks)
+{
+	for (uint64_t i = 0; i < nr_blocks; i++)
+		if (blocks[i])
+			blocks[i] = false;
+}
 
 static int try_to_mend(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
@@ -365,8 +372,8 @@ static int mend_lost(struct surveyor *surveyor, struct mend *mend, const struct 
 		r = try_to_mend(surveyor, mend, report);
 	surveyor->snapshot_lost = surveyor->map_lost = surveyor->map_doubtful = false;
 	surveyor->nr_more = surveyor->nr_less = surveyor->nr_forgotten = 0;
-	memset(surveyor->forgotten.blocks, 0, nr_blocks * sizeof(*surveyor->forgotten.blocks));
-	memset(surveyor->less, 0, nr_blocks * sizeof(*surveyor->less));
+	clear(surveyor->forgotten.blocks, nr_blocks);
+	clear(surveyor->less, nr_blocks);
 	return r ? r : walk_live(surveyor);
 }
 
