@@ -275,6 +275,16 @@ static void spoil_tree_and_writeset(struct hostile *hostile)
 	memset(image_block(&hostile->builder.image, hostile->at[AT_BITSET_LEAF]), 0xa5, 64);
 }
 
+/* It was never written. */
+static void spoil_tree_and_zero_writeset(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+
+	memset(image_block(image, hostile->at[AT_WRITESET_LEAF]), 0xa5, 64);
+	memset(image_block(image, hostile->at[AT_BITSET_LEAF]), 0, IMAGE_BLOCK);
+	memset(image_block(image, hostile->at[AT_BITSET_BLOCK]), 0, IMAGE_BLOCK);
+}
+
 /* What stood there before was never overwritten. */
 static void spoil_tree_and_replace_writeset(struct hostile *hostile)
 {
@@ -374,6 +384,8 @@ Test(salvage, claims)
 		      "in use are named by nothing: all data blocks", all_since_5);
 	expect_shared("the writeset tree and a writeset", spoil_tree_and_writeset, "eras 0-4",
 		      all_since_5);
+	expect_shared("the writeset tree and a writeset that was never written",
+		      spoil_tree_and_zero_writeset, "eras 0-4", all_since_5);
 	expect_shared("the writeset tree and a writeset that is something older",
 		      spoil_tree_and_replace_writeset, "eras 0-4", all_since_5);
 	expect_shared("the writeset tree and a count", spoil_tree_and_counts, "eras 0-4",
