@@ -14,17 +14,16 @@ unsigned thread_nr_processors(void)
 		       : (unsigned)CPU_COUNT(&processors);
 }
 
-/* Leaves things as they are if there are no other processors. */
-static void place_elsewhere(pthread_attr_t *attributes)
+/* The processors that may be used, and those of them that the caller is not on. */
+static bool other_processors(cpu_set_t *all, cpu_set_t *others)
 {
 	int here = sched_getcpu();
-	cpu_set_t processors;
 
-	if (here < 0 || sched_getaffinity(0, sizeof(processors), &processors))
-		return;
-	CPU_CLR((size_t)here, &processors);
-	if (CPU_COUNT(&processors))
-		pthread_attr_setaffinity_np(attributes, sizeof(processors), &processors);
+	if (here < 0 || sched_getaffinity(0, sizeof(*all), all))
+		return false;
+	*others = *all;
+	CPU_CLR((size_t)here, others);
+	return CPU_COUNT(others);
 }
 
 static bool start(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *context),
@@ -47,13 +46,19 @@ bool thread_start(pthread_t *thread, void *(*run)(void *context), void *context)
 
 bool thread_start_elsewhere(pthread_t *thread, void *(*run)(void *context), void *context)
 {
+	cpu_set_t all, others;
 	pthread_attr_t attributes;
 	bool started;
 
+	if (!other_processors(&all, &others))
+		return start(thread, NULL, run, context);
 	if (pthread_attr_init(&attributes))
 		return false;
-	place_elsewhere(&attributes);
+	pthread_attr_setaffinity_np(&attributes, sizeof(others), &others);
 	started = start(thread, &attributes, run, context);
 	pthread_attr_destroy(&attributes);
+	/* That is where it waits for its turn now. From there it may go wherever there is room. */
+	if (started)
+		pthread_setaffinity_np(*thread, sizeof(all), &all);
 	return started;
 }

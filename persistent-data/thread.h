@@ -13,8 +13,8 @@ unsigned thread_nr_processors(void);
 bool thread_start(pthread_t *thread, void *(*run)(void *context), void *context);
 
 /*
- * The same for a thread that keeps a processor busy: it runs on others than its caller does now, where
- * there are any. Left to itself, Linux may put it behind its caller on the same one for milliseconds,
+ * The same for a thread that keeps a processor busy: it begins on another than its caller is on, where
+ * there is one. Left to itself, Linux may put it behind its caller on the same one for milliseconds,
  * above all on a virtual machine, whose idle processors count as taken.
  */
 bool thread_start_elsewhere(pthread_t *thread, void *(*run)(void *context), void *context);
