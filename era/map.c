@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@
 struct mark {
 	uint32_t begin, end;
 	int result, error; /* the latter in terms of errno */
-	bool done;
+	sem_t done;	   /* to each its own: nobody is woken who has to go on waiting */
 	struct mark *next;
 };
 
@@ -54,7 +55,7 @@ struct era_map {
 
 	pthread_mutex_t mutex; /* for what follows */
 	uint64_t next_ticket, turn;
-	pthread_cond_t turns, marks, drained, digestion;
+	pthread_cond_t turns, drained, digestion;
 	struct mark *waiting, **waiting_end;
 	struct era_map_status status;
 	bool started, stop;
@@ -242,7 +243,7 @@ static int mark_each(struct era_map *map, struct mark *list)
 	return result;
 }
 
-/* Marks for all who wait by the time when it is this one's turn. The mutex is held. */
+/* Marks for all who wait by the time when it is this one's turn. Unlocks the mutex. */
 static void lead(struct era_map *map)
 {
 	struct mark *list, *next;
@@ -259,11 +260,11 @@ static void lead(struct era_map *map)
 	pthread_mutex_lock(&map->mutex);
 	note_result(map, r);
 	end_turn(map);
+	pthread_mutex_unlock(&map->mutex);
 	for (; list; list = next) {
-		next = list->next;
-		list->done = true;
+		next = list->next; /* it is gone as soon as its writer goes on */
+		sem_post(&list->done);
 	}
-	pthread_cond_broadcast(&map->marks);
 }
 
 static int mark(struct era_map *map, uint32_t begin, uint32_t end)
@@ -271,6 +272,7 @@ static int mark(struct era_map *map, uint32_t begin, uint32_t end)
 	struct mark mark = {.begin = begin, .end = end};
 	bool first;
 
+	sem_init(&mark.done, 0, 0);
 	pthread_mutex_lock(&map->mutex);
 	first = !map->waiting;
 	*map->waiting_end = &mark;
@@ -279,9 +281,11 @@ static int mark(struct era_map *map, uint32_t begin, uint32_t end)
 	map->waiting_end = &mark.next;
 	if (first)
 		lead(map);
-	while (!mark.done)
-		pthread_cond_wait(&map->marks, &map->mutex);
-	pthread_mutex_unlock(&map->mutex);
+	else
+		pthread_mutex_unlock(&map->mutex);
+	while (sem_wait(&mark.done))
+		; /* a signal came */
+	sem_destroy(&mark.done);
 	errno = mark.error;
 	return mark.result;
 }
@@ -497,7 +501,6 @@ static int init(struct era_map *map, uint32_t data_block_size, uint64_t origin_b
 	pthread_mutex_init(&map->rollover, NULL);
 	pthread_mutex_init(&map->mutex, NULL);
 	pthread_cond_init(&map->turns, NULL);
-	pthread_cond_init(&map->marks, NULL);
 	pthread_cond_init(&map->drained, NULL);
 	pthread_cond_init(&map->digestion, NULL);
 	map->waiting_end = &map->waiting;
@@ -580,7 +583,6 @@ void era_map_abandon(struct era_map *map)
 	pthread_mutex_destroy(&map->rollover);
 	pthread_mutex_destroy(&map->mutex);
 	pthread_cond_destroy(&map->turns);
-	pthread_cond_destroy(&map->marks);
 	pthread_cond_destroy(&map->drained);
 	pthread_cond_destroy(&map->digestion);
 	free(map);

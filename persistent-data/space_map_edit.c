@@ -35,7 +35,7 @@ int space_map_edit_init(struct space_map_edit *map, uint64_t nr_blocks)
 		.nr_free = nr_blocks,
 		.nr_bitmaps = (unsigned)space_map_nr_bitmaps(nr_blocks),
 		/* calloc: pages of a large device that is hardly used cost no memory. */
-		.counts = calloc((size_t)nr_blocks + 1, sizeof(*map->counts)),
+		.counts = calloc(nr_words, 64 * sizeof(*map->counts)),
 		.taken = calloc(nr_words, sizeof(*map->taken)),
 		.fresh = calloc(nr_words, sizeof(*map->fresh)),
 	};
@@ -228,10 +228,26 @@ int space_map_edit_place(struct space_map_edit *map)
 	return r;
 }
 
-/* The high bit of a count comes first. */
-static uint8_t pair(unsigned count)
+/*
+ * A bitmap is written with every commit, so it is made of eight counts at a time: here a byte each, there
+ * a pair of bits each, the high one first.
+ */
+#define EACH UINT64_C(0x0101010101010101)
+
+static void pack(uint64_t counts, uint8_t to[2])
 {
-	return (uint8_t)((count & 1) << 1 | count >> 1);
+	uint64_t pairs = (counts & EACH) << 1 | (counts >> 1 & EACH);
+
+	pairs = (pairs | pairs >> 6) & UINT64_C(0x000f000f000f000f);
+	pairs = (pairs | pairs >> 12) & UINT64_C(0x000000ff000000ff);
+	to[0] = (uint8_t)pairs;
+	to[1] = (uint8_t)(pairs >> 32);
+}
+
+/* A bit for each count that is not zero. */
+static uint64_t in_use(uint64_t counts)
+{
+	return (counts | counts >> 1) & EACH;
 }
 
 void space_map_edit_bitmap(struct space_map_edit *map, unsigned i, uint8_t *block)
@@ -239,19 +255,20 @@ void space_map_edit_bitmap(struct space_map_edit *map, unsigned i, uint8_t *bloc
 	uint64_t begin = (uint64_t)i * SPACE_MAP_BITMAP_COUNTS;
 	uint64_t left = map->nr_blocks - begin;
 	unsigned nr = left < SPACE_MAP_BITMAP_COUNTS ? (unsigned)left : SPACE_MAP_BITMAP_COUNTS;
-	const uint8_t *counts = map->counts + begin;
-	uint8_t *pairs = block + BITMAP_COUNTS;
 	struct space_map_index *entry = &map->places.bitmaps[i];
 
-	entry->nr_free = 0;
+	entry->nr_free = nr;
 	entry->none_free_before = nr;
-	for (unsigned k = nr; k-- > 0;) {
-		pairs[k / 4] |= (uint8_t)(pair(counts[k]) << (k % 4 * 2));
-		if (!counts[k]) {
-			entry->nr_free++;
-			entry->none_free_before = k;
-		}
+	for (unsigned k = 0; k < nr; k += 8) {
+		uint64_t counts = get_le64(map->counts + begin + k), used = in_use(counts);
+
+		pack(counts, block + BITMAP_COUNTS + k / 4);
+		entry->nr_free -= (unsigned)(used * EACH >> 56); /* the sum of its bytes */
+		if (entry->none_free_before == nr && used != EACH)
+			entry->none_free_before = k + (unsigned)__builtin_ctzll(~used & EACH) / 8;
 	}
+	if (entry->none_free_before > nr)
+		entry->none_free_before = nr;
 }
 
 void space_map_edit_index(const struct space_map_edit *map, uint8_t *block)

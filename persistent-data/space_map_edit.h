@@ -44,7 +44,7 @@ struct space_map_edit {
 	uint64_t reserve; /* free blocks that space_map_edit_allocate() leaves alone */
 	uint64_t cursor;  /* no block before it can be allocated */
 	unsigned nr_bitmaps;
-	uint8_t *counts;
+	uint8_t *counts; /* zeroes follow, up to eight at least */
 	uint64_t *taken; /* bits: cannot be allocated */
 	uint64_t *fresh; /* bits: allocated since the last commit */
 	bool dirty[SPACE_MAP_MAX_BITMAPS];
