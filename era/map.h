@@ -26,6 +26,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct era_map;
 
 /*
@@ -96,5 +100,9 @@ void era_map_status_text(const struct era_map_status *status, char text[ERA_MAP_
 
 /* Waits until all past eras are digested, or cannot be. For tests, and for whoever wants to be tidy. */
 void era_map_wait_digested(struct era_map *map);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define METADATA_BLOCK_SIZE 4096
 
 /*
@@ -96,5 +100,9 @@ int block_io_open_fd(int fd, struct block_io **result);
 
 /* nr_blocks blocks of memory that the caller owns and that must outlive the result. */
 int block_io_open_memory(void *memory, uint64_t nr_blocks, struct block_io **result);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #ifndef PERSISTENT_DATA_ERROR_H
 #define PERSISTENT_DATA_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum pd_error {
 	PD_OK = 0,
 	PD_ERR_IO = -1,		 /* the device could not be read, written or flushed */
@@ -23,5 +27,9 @@ enum pd_error {
 
 /* A short English text for a code, never NULL; static, not to be freed. */
 const char *pd_error_text(int error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

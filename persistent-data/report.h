@@ -8,6 +8,10 @@
 #ifndef PERSISTENT_DATA_REPORT_H
 #define PERSISTENT_DATA_REPORT_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct report {
 	void (*message)(void *context, const char *text);
 	void *context;
@@ -22,5 +26,9 @@ void report_message(const struct report *report, const char *format, ...)
 /* The same for an error: returns the code it was given, so that callers can return it in turn. */
 int report_error(const struct report *report, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

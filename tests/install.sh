@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-: "${CC:=cc}" "${MAKE:=make}" "${SANITIZE:=}"
+: "${CC:=cc}" "${CXX:=c++}" "${MAKE:=make}" "${SANITIZE:=}"
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 sanitize=${SANITIZE:+-fsanitize=$SANITIZE}
@@ -123,6 +123,32 @@ pc() { PKG_CONFIG_PATH=$root/opt/era/lib/pkgconfig pkg-config --define-prefix "$
 (cd "$root/work" && "$CC" $sanitize $(pc --cflags) -o whole changed.c -Wl,--whole-archive \
 	"$root/opt/era/lib/libera.a" -Wl,--no-whole-archive $(pc --static --libs)) ||
 	fail "not all libraries are named in libera.pc"
+
+# A C++ program that calls a function of each header.
+cat > "$root/work/plus.cc" <<'END'
+#include <era/era.h>
+#include <era/map.h>
+
+int main()
+{
+	alignas(METADATA_BLOCK_SIZE) static char memory[64 * METADATA_BLOCK_SIZE];
+	struct block_io *io = nullptr;
+	struct era_map *map = nullptr;
+	int r = block_io_open_memory(memory, 64, &io);
+
+	if (!r)
+		r = era_map_open(io, 8, 4096, nullptr, &map);
+	if (!r)
+		r = era_map_close(map);
+	block_io_close(io);
+	report_message(nullptr, "%s", pd_error_text(r));
+	return r ? 1 : 0;
+}
+END
+# shellcheck disable=SC2046,SC2086
+(cd "$root/work" && "$CXX" -Wall -Wextra -Werror $sanitize $(pc --cflags) -o plus plus.cc $(pc --libs)) ||
+	fail "a C++ program does not build"
+"$root/work/plus" || fail "the C++ program failed"
 
 gzip -dc tests/fixtures/crash/meta.img.gz > "$root/work/meta"
 as_ranges() # what era_invalidate prints, as the program does
