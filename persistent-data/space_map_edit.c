@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EACH UINT64_C(0x0101010101010101) /* each byte 1 */
+
 static bool get_bit(const uint64_t *bits, uint64_t i)
 {
 	return bits[i / 64] >> (i % 64) & 1;
@@ -32,6 +34,7 @@ int space_map_edit_init(struct space_map_edit *map, uint64_t nr_blocks)
 	nr_words = (size_t)nr_blocks / 64 + 1;
 	*map = (struct space_map_edit){
 		.nr_blocks = nr_blocks,
+		.nr_words = nr_words,
 		.nr_free = nr_blocks,
 		.nr_bitmaps = (unsigned)space_map_nr_bitmaps(nr_blocks),
 		/* calloc: pages of a large device that is hardly used cost no memory. */
@@ -40,7 +43,11 @@ int space_map_edit_init(struct space_map_edit *map, uint64_t nr_blocks)
 		.fresh = calloc(nr_words, sizeof(*map->fresh)),
 	};
 	memset(map->dirty, 1, map->nr_bitmaps);
-	return map->counts && map->taken && map->fresh ? PD_OK : PD_ERR_NO_MEMORY;
+	if (!map->counts || !map->taken || !map->fresh)
+		return PD_ERR_NO_MEMORY;
+	for (uint64_t i = nr_blocks; i < nr_words * 64; i++)
+		set_bit(map->taken, i);
+	return PD_OK;
 }
 
 void space_map_edit_destroy(struct space_map_edit *map)
@@ -138,18 +145,34 @@ static void release(struct space_map_edit *map, uint64_t block)
 {
 	clear_bit(map->taken, block);
 	map->nr_free++;
-	if (block < map->cursor)
-		map->cursor = block;
 }
 
-/* There is one. */
-static uint64_t find_free(struct space_map_edit *map)
+/* The first free block from `from` on; nr_blocks: there is none. */
+static uint64_t find_free(const struct space_map_edit *map, uint64_t from)
 {
-	uint64_t i = map->cursor / 64;
+	uint64_t mask = UINT64_MAX << (from % 64);
 
-	while (map->taken[i] == UINT64_MAX)
-		i++;
-	return i * 64 + (uint64_t)__builtin_ctzll(~map->taken[i]);
+	for (uint64_t i = from / 64; i < map->nr_words; i++, mask = UINT64_MAX) {
+		uint64_t free = ~map->taken[i] & mask;
+
+		if (free)
+			return i * 64 + (uint64_t)__builtin_ctzll(free);
+	}
+	return map->nr_blocks;
+}
+
+/* Eight free blocks side by side, the first ones; 0: there are none. */
+static uint64_t find_run(const struct space_map_edit *map)
+{
+	for (uint64_t i = 0; i < map->nr_words; i++) {
+		uint64_t taken = map->taken[i];
+		/* Of the lowest byte that is 0, the high bit; of those below it, nothing. */
+		uint64_t zero = (taken - EACH) & ~taken & EACH << 7;
+
+		if (zero)
+			return i * 64 + ((uint64_t)__builtin_ctzll(zero) & ~UINT64_C(7));
+	}
+	return 0;
 }
 
 static int allocate_down_to(struct space_map_edit *map, uint64_t reserve, uint64_t *result)
@@ -159,14 +182,16 @@ static int allocate_down_to(struct space_map_edit *map, uint64_t reserve, uint64
 
 	if (map->nr_free <= reserve)
 		return PD_ERR_NO_SPACE;
-	block = find_free(map);
+	block = find_free(map, map->next ? map->next : find_run(map));
+	if (block == map->nr_blocks)
+		block = find_free(map, 0);
 	r = set_count(map, block, 1);
 	if (r)
 		return r;
 	set_bit(map->taken, block);
 	set_bit(map->fresh, block);
 	map->nr_free--;
-	map->cursor = block + 1;
+	map->next = block + 1;
 	*result = block;
 	return PD_OK;
 }
@@ -232,8 +257,6 @@ int space_map_edit_place(struct space_map_edit *map)
  * A bitmap is written with every commit, so it is made of eight counts at a time: here a byte each, there
  * a pair of bits each, the high one first.
  */
-#define EACH UINT64_C(0x0101010101010101)
-
 static void pack(uint64_t counts, uint8_t to[2])
 {
 	uint64_t pairs = (counts & EACH) << 1 | (counts >> 1 & EACH);
@@ -293,6 +316,7 @@ static void settle(struct space_map_edit *map)
 			release(map, block);
 	}
 	map->nr_changes = 0;
+	map->next = 0;
 	memset(map->dirty, 0, sizeof(map->dirty));
 }
 

@@ -8,6 +8,9 @@
  * changed, and the index, all in new places; to allocate these changes counts as well, hence
  * space_map_edit_place().
  *
+ * What is allocated for one commit lies side by side where there is room for that, so that it is one
+ * write, and as near to the beginning as it can: a sparse file stays small.
+ *
  * Counts end at two: a block is shared by the live trees and a snapshot's, or not at all (see
  * ref_counts.h). So the tree of counts above two, which the format has besides, stays empty.
  */
@@ -42,9 +45,10 @@ struct space_map_edit {
 	uint64_t nr_allocated;
 	uint64_t nr_free; /* that can be allocated before the next commit */
 	uint64_t reserve; /* free blocks that space_map_edit_allocate() leaves alone */
-	uint64_t cursor;  /* no block before it can be allocated */
+	uint64_t next;	  /* where to look for a free one; 0: where several are side by side */
 	unsigned nr_bitmaps;
 	uint8_t *counts; /* zeroes follow, up to eight at least */
+	size_t nr_words;
 	uint64_t *taken; /* bits: cannot be allocated */
 	uint64_t *fresh; /* bits: allocated since the last commit */
 	bool dirty[SPACE_MAP_MAX_BITMAPS];

@@ -5,6 +5,7 @@
 #include "tests/support/editing.h"
 #include "tests/support/failing_io.h"
 #include "tests/support/io_log.h"
+#include "tests/support/random.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -97,6 +98,44 @@ Test(transaction, abort_brings_all_back)
 		cr_expect_arr_eq(editing.tx.map.counts, counts, sizeof(counts));
 		cr_expect_arr_eq(&editing.tx.map.places, &before.places, sizeof(before.places));
 	}
+	editing_free(&editing);
+}
+
+/* Between holes that are too small for it. */
+Test(transaction, a_commit_is_one_write)
+{
+	struct editing editing;
+	struct io_log log;
+	struct block_io *logged;
+	uint64_t root, others[40];
+	uint8_t *entries;
+	unsigned nr;
+
+	editing_init(&editing, 300);
+	for (unsigned i = 0; i < 40; i++)
+		cr_assert_not(transaction_new(&editing.tx, BLOCK_ARRAY, &others[i], &entries));
+	cr_assert_not(array_edit_new(&editing.tx, &root));
+	cr_assert_not(array_edit_resize(&editing.tx, &root, 4, 0, 2000));
+	editing_commit(&editing);
+	for (unsigned i = 0; i < 40; i += 2)
+		cr_assert_not(transaction_dec(&editing.tx, others[i]));
+	editing_commit(&editing);
+	io_log_init(&log);
+	logged = io_log_open(&log, 0, editing.device);
+	editing.tx.io = editing.tx.cache.io = logged;
+	for (unsigned i = 0; i < 100; i++) {
+		size_t before = log.nr;
+
+		cr_assert_not(array_edit_change(&editing.tx, &root, 4, i % 2, &entries, &nr));
+		editing_commit(&editing);
+		/* The root, a block of the array, bitmap and index. */
+		cr_assert_eq(log.nr - before, 4);
+		cr_expect_eq(log.records[before].count, 4);
+		/* It goes to and fro: what a sparse file takes does not grow. */
+		cr_expect_lt(log.records[before].first, 80);
+	}
+	io_log_free(&log);
+	block_io_close(logged);
 	editing_free(&editing);
 }
 
@@ -212,4 +251,54 @@ Test(transaction, several_bitmaps)
 	cr_assert_not(array_walk(&editing.reader, &array, &visitor));
 	editing_check_end(&editing);
 	editing_free(&editing);
+}
+
+enum free_blocks { SOME_FREE, LAST_FREE, NONE_FREE };
+
+/* What the bitmaps say of random counts. */
+static void check_bitmaps(struct space_map_edit *map, enum free_blocks free, struct random *random)
+{
+	uint8_t block[METADATA_BLOCK_SIZE];
+
+	for (uint64_t i = 0; i < map->nr_blocks; i++)
+		map->counts[i] = (uint8_t)(free == SOME_FREE ? random_below(random, 3)
+							     : 1 + random_below(random, 2));
+	if (free == LAST_FREE)
+		map->counts[map->nr_blocks - 1] = 0;
+	for (unsigned i = 0; i < map->nr_bitmaps; i++) {
+		uint64_t begin = (uint64_t)i * SPACE_MAP_BITMAP_COUNTS,
+			 left = map->nr_blocks - begin;
+		unsigned nr =
+			left < SPACE_MAP_BITMAP_COUNTS ? (unsigned)left : SPACE_MAP_BITMAP_COUNTS;
+		unsigned nr_free = 0, first_free = nr;
+
+		memset(block, 0, sizeof(block));
+		space_map_edit_bitmap(map, i, block);
+		for (unsigned k = SPACE_MAP_BITMAP_COUNTS; k-- > 0;) {
+			unsigned pair = block[BITMAP_COUNTS + k / 4] >> (k % 4 * 2) & 3;
+			unsigned count = k < nr ? map->counts[begin + k] : 0;
+
+			/* The high bit comes first. */
+			cr_assert_eq(pair, count >> 1 | (count & 1) << 1);
+			nr_free += k < nr && !count;
+			first_free = k < nr && !count ? k : first_free;
+		}
+		cr_expect_eq(map->places.bitmaps[i].nr_free, nr_free);
+		cr_expect_eq(map->places.bitmaps[i].none_free_before, first_free);
+	}
+}
+
+Test(transaction, bitmaps)
+{
+	static const uint64_t sizes[] = {1, 7, 8, 9, 63, 64, 65, 16319, 16320, 16321, 40001};
+	struct random random = {1};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct space_map_edit map;
+
+		cr_assert_not(space_map_edit_init(&map, sizes[i]));
+		for (enum free_blocks free = SOME_FREE; free <= NONE_FREE; free++)
+			check_bitmaps(&map, free, &random);
+		space_map_edit_destroy(&map);
+	}
 }
