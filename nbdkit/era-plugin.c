@@ -28,7 +28,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define SECTOR_SIZE 512
@@ -37,14 +36,14 @@
 static struct {
 	char *metadata, *origin, *control; /* paths */
 	unsigned block_size;		   /* sectors */
-	int metadata_fd;
+	struct exclusive metadata_file;
 	struct block_io *io;
 	struct origin device;
 	struct era_map *map;
 	struct control commands;
 } server = {
-	.metadata_fd = -1,
-	.device = {.fd = -1},
+	.metadata_file = {-1, -1},
+	.device = {.file = {-1, -1}},
 	.commands = {.listener = -1, .stop = {-1, -1}},
 };
 
@@ -108,14 +107,14 @@ static int open_origin(void)
 
 static int open_metadata(void)
 {
-	int r = exclusive_open(server.metadata, &server.metadata_fd);
+	int r = exclusive_open(server.metadata, &server.metadata_file);
 
 	if (r) {
 		nbdkit_error("%s: %s", server.metadata,
 			     r == EBUSY ? "in use, perhaps by another server" : strerror(r));
 		return -1;
 	}
-	if (block_io_open_fd(server.metadata_fd, &server.io)) {
+	if (block_io_open_fd(server.metadata_file.fd, &server.io)) {
 		nbdkit_error("%s: cannot be used as a metadata device", server.metadata);
 		return -1;
 	}
@@ -169,8 +168,7 @@ static void era_unload(void)
 {
 	era_cleanup();
 	block_io_close(server.io);
-	if (server.metadata_fd >= 0)
-		close(server.metadata_fd);
+	exclusive_close(&server.metadata_file);
 	origin_close(&server.device);
 	free(server.metadata);
 	free(server.origin);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The origin. */
 #include "nbdkit/origin.h"
-#include "nbdkit/exclusive.h"
 #include "persistent-data/whole_io.h"
 
 #include <errno.h>
@@ -13,13 +12,13 @@
 static int find_size(struct origin *origin)
 {
 	struct stat st;
-	off_t end = lseek(origin->fd, 0, SEEK_END);
+	off_t end = lseek(origin->file.fd, 0, SEEK_END);
 
-	if (end < 0 || fstat(origin->fd, &st))
+	if (end < 0 || fstat(origin->file.fd, &st))
 		return errno;
 	origin->size = (uint64_t)end;
 	origin->block_device = S_ISBLK(st.st_mode);
-	origin->has_extents = lseek(origin->fd, 0, SEEK_HOLE) >= 0;
+	origin->has_extents = lseek(origin->file.fd, 0, SEEK_HOLE) >= 0;
 	return 0;
 }
 
@@ -27,31 +26,29 @@ int origin_open(struct origin *origin, const char *path)
 {
 	int r;
 
-	*origin = (struct origin){.fd = -1};
-	r = exclusive_open(path, &origin->fd);
+	*origin = (struct origin){.file = EXCLUSIVE_CLOSED};
+	r = exclusive_open(path, &origin->file);
 	return r ? r : find_size(origin);
 }
 
 void origin_close(struct origin *origin)
 {
-	if (origin->fd >= 0)
-		close(origin->fd);
-	origin->fd = -1;
+	exclusive_close(&origin->file);
 }
 
 int origin_read(const struct origin *origin, void *buffer, size_t length, uint64_t offset)
 {
-	return read_whole(origin->fd, buffer, length, offset) ? errno : 0;
+	return read_whole(origin->file.fd, buffer, length, offset) ? errno : 0;
 }
 
 int origin_write(const struct origin *origin, const void *buffer, size_t length, uint64_t offset)
 {
-	return write_whole(origin->fd, buffer, length, offset) ? errno : 0;
+	return write_whole(origin->file.fd, buffer, length, offset) ? errno : 0;
 }
 
 int origin_flush(const struct origin *origin)
 {
-	return fdatasync(origin->fd) ? errno : 0;
+	return fdatasync(origin->file.fd) ? errno : 0;
 }
 
 static int allocate(const struct origin *origin, int mode, uint64_t length, uint64_t offset)
@@ -59,7 +56,8 @@ static int allocate(const struct origin *origin, int mode, uint64_t length, uint
 	int r;
 
 	do
-		r = fallocate(origin->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+		r = fallocate(origin->file.fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			      (off_t)length);
 	while (r && errno == EINTR);
 	/* A block device wants whole sectors. */
 	return !r ? 0 : errno == EINVAL || errno == ENODEV ? EOPNOTSUPP : errno;
@@ -87,13 +85,13 @@ int origin_trim(const struct origin *origin, uint64_t length, uint64_t offset)
 
 int origin_extent(const struct origin *origin, uint64_t offset, bool *hole, uint64_t *end)
 {
-	off_t next = lseek(origin->fd, (off_t)offset, SEEK_DATA);
+	off_t next = lseek(origin->file.fd, (off_t)offset, SEEK_DATA);
 
 	if (next < 0 && errno != ENXIO)
 		return errno;
 	*hole = next < 0 || (uint64_t)next > offset;
 	if (!*hole)
-		next = lseek(origin->fd, (off_t)offset, SEEK_HOLE);
+		next = lseek(origin->file.fd, (off_t)offset, SEEK_HOLE);
 	/* A hole to the end; or it was cut short meanwhile. */
 	*end = next < 0 || (uint64_t)next > origin->size ? origin->size : (uint64_t)next;
 	return 0;

@@ -6,12 +6,14 @@
 #ifndef NBDKIT_ORIGIN_H
 #define NBDKIT_ORIGIN_H
 
+#include "nbdkit/exclusive.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct origin {
-	int fd; /* -1: not open */
+	struct exclusive file;
 	uint64_t size;
 	bool block_device;
 	bool has_extents; /* it can tell data from holes */

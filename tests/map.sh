@@ -145,6 +145,31 @@ truncate -s 1M "$work/meta2"
 ok 'a second server with another origin is refused' fails 'perhaps by another server' \
 	"${serve_command[@]}" "$work/meta" "$work/origin2" 128 --socket "$work/nbd2"
 
+# What a server has as a file, another has not as a loop device, nor the other way round.
+loops_are_refused()
+{
+	local loop
+
+	loop=$(losetup -f --show "$work/meta") && loops+=("$loop") || return 1
+	fails 'in use' "${serve_command[@]}" "$loop" "$work/origin2" 128 --socket "$work/nbd2" || return 1
+	losetup -d "$loop" && loops=()
+	loop=$(losetup -f --show "$work/origin") && loops+=("$loop") || return 1
+	fails 'in use' "${serve_command[@]}" "$work/meta2" "$loop" 128 --socket "$work/nbd2" || return 1
+	losetup -d "$loop" && loops=()
+}
+ln "$work/meta" "$work/hard" && ln -s meta "$work/symbolic"
+for name in hard symbolic; do
+	ok "the metadata by a $name link" fails 'in use' \
+		"${serve_command[@]}" "$work/$name" "$work/origin2" 128 --socket "$work/nbd2"
+done
+rm "$work/hard" "$work/symbolic"
+if losetup -f >"$work/out" 2>&1; then
+	ok 'the file that is served, by a loop device' loops_are_refused
+else
+	echo 'loop devices: cannot be had, skipped'
+	skipped=$((skipped + 1))
+fi
+
 # Snapshots.
 
 ok 'take' era_map message "$work/control" take_metadata_snap
