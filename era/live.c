@@ -485,6 +485,8 @@ int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, 
 	if (r)
 		return r;
 	r = live_change(live, resume, &nr_blocks);
+	if (r == PD_ERR_UNSUPPORTED)
+		return report_error(report, r, "no era is left: the last one is %u", UINT32_MAX);
 	return r ? report_error(report, r, "no era can be begun: %s", reason(r)) : r;
 }
 

@@ -350,7 +350,7 @@ static int change_in_turn(struct era_map *map,
 	pthread_mutex_unlock(&map->mutex);
 	r = live_change(&map->live, change, NULL);
 	pthread_mutex_lock(&map->mutex);
-	if (r != PD_ERR_USAGE)
+	if (r != PD_ERR_USAGE && r != PD_ERR_UNSUPPORTED)
 		note_result(map, r);
 	if (!r)
 		want_digestion(map);

@@ -74,7 +74,7 @@ void era_map_end_write(struct era_map *map, const struct era_map_write *write);
 /*
  * The messages of the kernel's target. The first two begin an era, and return when all writes that
  * were begun before have ended, so not in a thread that has begun one itself. PD_ERR_USAGE: a snapshot
- * is held already; none is held.
+ * is held already; none is held. PD_ERR_UNSUPPORTED: the current era is the last that there can be.
  */
 int era_map_checkpoint(struct era_map *map);
 int era_map_take_metadata_snap(struct era_map *map);

@@ -23,6 +23,8 @@ static void reply_result(int r, const char *usage, reply_text reply)
 {
 	if (!r)
 		snprintf(reply, CONTROL_LINE_MAX, "ok");
+	else if (r == PD_ERR_UNSUPPORTED)
+		snprintf(reply, CONTROL_LINE_MAX, "error no era is left: this is the last one");
 	else
 		snprintf(reply, CONTROL_LINE_MAX, "error %s",
 			 r == PD_ERR_USAGE ? usage : pd_error_text(r));

@@ -307,6 +307,29 @@ ok 'damaged metadata' fails 'superblock' \
 	"${serve_command[@]}" "$work/damaged" "$work/origin" 128 --socket "$work/nbd2"
 ok 'and left as they are' cmp "$work/damaged" "$work/before"
 
+# The last era that there can be: it goes on, and nothing begins anew from 0.
+
+last=4294967295
+mkdir "$work/other"
+mv "$work/meta" "$work/origin" "$work/other"
+truncate -s 1M "$work/meta"
+truncate -s 10M "$work/origin"
+echo "<superblock block_size=\"128\" nr_blocks=\"160\" current_era=\"$((last - 2))\"><era_array/></superblock>" |
+	era_restore -i - -o "$work/meta"
+ok 'served in the last era but one' serve
+ok 'the last era begins' era_map message "$work/control" checkpoint
+ok 'no other does' fails 'no era is left' era_map message "$work/control" checkpoint
+ok 'nor by a snapshot' fails 'no era is left' era_map message "$work/control" take_metadata_snap
+ok 'the metadata are well' sh -c 'era_map status "$1" | grep -q " $2 -$"' - "$work/control" $last
+ok 'a write in it' client 'h.pwrite(b"l", 65536 * 9)'
+stop TERM
+ok 'sound in the last era' era_check "$work/meta"
+ok 'the write is known' is '<blocks><blockblock="9"/></blocks>' changed $last
+ok 'they are not served again' fails 'no era is left' \
+	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2"
+ok 'and are left as they are' is '<blocks><blockblock="9"/></blocks>' changed $last
+mv "$work/other/meta" "$work/other/origin" "$work"
+
 # Full: the write fails and says why, the rest goes on.
 
 truncate -s 256K "$work/small"
