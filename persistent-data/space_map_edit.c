@@ -161,18 +161,25 @@ static uint64_t find_free(const struct space_map_edit *map, uint64_t from)
 	return map->nr_blocks;
 }
 
-/* Eight free blocks side by side, the first ones; 0: there are none. */
+/* Where eight free blocks or more are side by side, for the first time; 0: nowhere. */
 static uint64_t find_run(const struct space_map_edit *map)
 {
-	for (uint64_t i = 0; i < map->nr_words; i++) {
-		uint64_t taken = map->taken[i];
-		/* Of the lowest byte that is 0, the high bit; of those below it, nothing. */
-		uint64_t zero = (taken - EACH) & ~taken & EACH << 7;
+	uint64_t zero = 0, block;
+	size_t i = 0;
 
-		if (zero)
-			return i * 64 + ((uint64_t)__builtin_ctzll(zero) & ~UINT64_C(7));
+	for (; !zero && i < map->nr_words; i++) {
+		uint64_t taken = map->taken[i];
+
+		/* Of the lowest byte that is 0, the high bit; of those below it, nothing. */
+		zero = (taken - EACH) & ~taken & EACH << 7;
 	}
-	return 0;
+	if (!zero)
+		return 0;
+	block = (i - 1) * 64 + ((uint64_t)__builtin_ctzll(zero) & ~UINT64_C(7));
+	/* None is left out between those in use and those that never were: see era/find.c. */
+	while (block && !get_bit(map->taken, block - 1))
+		block--;
+	return block;
 }
 
 static int allocate_down_to(struct space_map_edit *map, uint64_t reserve, uint64_t *result)

@@ -302,3 +302,35 @@ Test(transaction, bitmaps)
 		space_map_edit_destroy(&map);
 	}
 }
+
+/*
+ * How much of a device metadata ever took can be seen from its end: below the last block that was ever
+ * in use there is none that never was.
+ */
+Test(transaction, no_block_is_passed_over)
+{
+	enum { NR_BLOCKS = 5000, NR_COMMITS = 2000, IN_USE_MAX = 400 };
+	struct random random = {1};
+	struct space_map_edit map;
+	uint64_t in_use[IN_USE_MAX], end = 0;
+	unsigned nr = 0;
+
+	cr_assert_not(space_map_edit_init(&map, NR_BLOCKS));
+	for (unsigned i = 0; i < NR_COMMITS; i++) {
+		for (uint64_t n = random_below(&random, 14); n && nr < IN_USE_MAX; n--) {
+			cr_assert_not(space_map_edit_allocate(&map, &in_use[nr]));
+			cr_assert_leq(in_use[nr], end, "commit %u", i);
+			end += in_use[nr] == end;
+			nr++;
+		}
+		for (uint64_t n = random_below(&random, 14); n && nr; n--) {
+			uint64_t which = random_below(&random, nr);
+
+			cr_assert_not(space_map_edit_dec(&map, in_use[which]));
+			in_use[which] = in_use[--nr];
+		}
+		space_map_edit_accept(&map);
+	}
+	cr_expect_lt(end, 2 * IN_USE_MAX, "what is free again is used again");
+	space_map_edit_destroy(&map);
+}
