@@ -50,6 +50,20 @@ since() # ERA OPTION...
 	era_invalidate --written-since "$@" meta
 }
 
+# What is put out through links lands where they lead, be there something already or not.
+mkdir there
+ln -s there/ranges direct
+ln -s direct chain
+ln -s missing/ranges astray
+for time in first second; do
+	since 3 --format ranges -o chain
+	check "through links, the $time time" test -L chain -a -L direct -a -s there/ranges
+	rm there/ranges
+	[ $time = second ] || : > there/ranges
+done
+check 'a link into no directory is an error' sh -c \
+	'! era_invalidate --written-since 3 -o astray meta 2> said && grep -q "cannot be written" said && test -L astray'
+
 # The same extents in each format.
 printf '%s\n' '0 36864' '6144000 12288' '12288000 1536' > expected
 since 3 --format ranges --device-size $size > ranges

@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MAX_LINKS 40 /* as many as Linux follows */
 
 static int output_write(void *context, const char *text, size_t size)
 {
@@ -66,9 +69,30 @@ static int open_temporary(struct output *output)
 	return output->temporary ? mkostemp(output->temporary, O_CLOEXEC) : -1;
 }
 
+/* Where links lead that end at nothing yet: there open(2) would make the file. NULL: errno tells. */
+static char *follow(const char *path)
+{
+	char *result = strdup(path);
+	char target[PATH_MAX];
+	ssize_t n;
+
+	/* There is no circle, unless somebody is making one right now. */
+	for (int i = 0; i < MAX_LINKS && result; i++) {
+		char *link = result;
+
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n < 0)
+			break;
+		target[n] = '\0';
+		result = target[0] == '/' ? strdup(target) : sibling(link, target);
+		free(link);
+	}
+	return result;
+}
+
 static bool open_replacement(struct output *output, const char *path, const struct stat *old)
 {
-	output->path = old ? realpath(path, NULL) : strdup(path);
+	output->path = old ? realpath(path, NULL) : follow(path);
 	if (!output->path)
 		return fail(output, errno);
 	output->fd = open_nameless(output);
