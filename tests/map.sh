@@ -293,6 +293,8 @@ ok 'a file where the control socket is to be' fails 'in use' \
 ok 'and it is still there' is precious cat "$work/precious"
 ok 'no block size' fails 'BLOCK_SIZE' "${serve_command[@]}" "$work/meta" "$work/origin"
 ok 'an odd block size' fails 'multiple of 8' "${serve_command[@]}" "$work/meta" "$work/origin" 12
+ok 'a block size is decimal, whatever it begins with' fails 'not 136' \
+	"${serve_command[@]}" "$work/meta" "$work/origin" 0136 --socket "$work/nbd2"
 ok 'two ways to serve' fails 'neither' \
 	"${serve_command[@]}" "$work/meta" "$work/origin" 128 --socket "$work/nbd2" --port 1
 ok 'options of another verb' fails 'serve only' era_map status --port 1 "$work/control"

@@ -74,9 +74,10 @@ static const char *parameter(const char *name, const char *value)
 	abort();
 }
 
-static int run_nbdkit(const struct cli *cli, const struct options *options, char **operands)
+static int run_nbdkit(const struct cli *cli, const struct options *options, char **operands,
+		      uint32_t block_size)
 {
-	char plugin[PATH_MAX];
+	char plugin[PATH_MAX], sectors[16];
 	/* First writes wait for a commit: they share more of them, and are less in the way of others. */
 	const char *arguments[16] = {"nbdkit", "--foreground", "--threads", "64"};
 	unsigned nr = 4;
@@ -96,7 +97,9 @@ static int run_nbdkit(const struct cli *cli, const struct options *options, char
 	arguments[nr++] = plugin;
 	arguments[nr++] = parameter("metadata", operands[0]);
 	arguments[nr++] = parameter("origin", operands[1]);
-	arguments[nr++] = parameter("block-size", operands[2]);
+	/* Said anew: nbdkit takes what begins with 0 for octal. */
+	snprintf(sectors, sizeof(sectors), "%u", block_size);
+	arguments[nr++] = parameter("block-size", sectors);
 	if (options->control)
 		arguments[nr++] = parameter("control", options->control);
 	execvp(arguments[0], (char *const *)(uintptr_t)arguments);
@@ -105,18 +108,18 @@ static int run_nbdkit(const struct cli *cli, const struct options *options, char
 
 static int serve(const struct cli *cli, const struct options *options, char **operands, int nr)
 {
-	uint32_t number;
+	uint32_t block_size, number;
 
 	if (nr != 3)
 		return cli_usage_error(cli, "serve: give METADATA, ORIGIN and BLOCK_SIZE");
-	if (!cli_number(operands[2], &number) || !number || number % 8)
+	if (!cli_number(operands[2], &block_size) || !block_size || block_size % 8)
 		return cli_usage_error(cli, "BLOCK_SIZE: not a multiple of 8 sectors: %s",
 				       operands[2]);
 	if (options->port && (!cli_number(options->port, &number) || number > 65535))
 		return cli_usage_error(cli, "--port: not a port: %s", options->port);
 	if (options->socket && (options->port || options->address))
 		return cli_usage_error(cli, "--socket goes with neither --port nor --address");
-	return run_nbdkit(cli, options, operands);
+	return run_nbdkit(cli, options, operands, block_size);
 }
 
 /* Asking. */
