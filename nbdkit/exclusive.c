@@ -47,7 +47,7 @@ static bool read_line(const char *path, char *line, int size)
 	return ok;
 }
 
-/* -1 if it has not that name any more, or not for us: then nobody else opens it by that name either. */
+/* -1 if it is not to be had by that name (any more): the device alone is locked then. */
 static int open_backing_file(dev_t loop, const struct loop_info64 *info)
 {
 	char path[64], name[PATH_MAX];
