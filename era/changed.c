@@ -5,6 +5,7 @@
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 #include "persistent-data/memory.h"
+#include "persistent-data/vector.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -36,6 +37,12 @@ static int changed_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_b
 	return PD_OK;
 }
 
+VECTOR_LOOP static void merge(uint64_t *to, const uint64_t *words, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		to[i] |= words[i];
+}
+
 static int changed_writeset_words(struct sink *sink, uint64_t first_word, const uint64_t *words,
 				  unsigned n)
 {
@@ -47,8 +54,7 @@ static int changed_writeset_words(struct sink *sink, uint64_t first_word, const 
 		return PD_OK;
 	if (n > nr_words - first_word)
 		n = (unsigned)(nr_words - first_word);
-	for (unsigned i = 0; i < n; i++)
-		changed->words[first_word + i] |= words[i];
+	merge(changed->words + first_word, words, n);
 	return PD_OK;
 }
 
