@@ -1,19 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# How fast a device is served while its writes are recorded: against plain `nbdkit file` on the same
-# origin, with as many threads, in alternation, so that the ratio holds on a noisy machine.
+# How fast a device is served while its writes are recorded.
 #
-#   map.sh            prints a table
+#   map.sh [PART...]   prints a table for each part; all of them, if none is named:
 #
-# BENCH_ROUNDS   alternations; medians are taken (default 7)
-# BENCH_SECONDS  of each run (default 2)
-# BENCH_WRITES   first writes (default 4000)
-# BENCH_DIR      where origin and metadata are put (default: a temporary directory). For the first writes
-#                it matters what a flush costs there.
-set -eu
+#   marked        writes to marked blocks, and reads, against plain `nbdkit file`: the same origin, the
+#                 same number of threads, in short runs that alternate in random order. A second plain
+#                 server, "again", that runs with them shows how much of a difference is chance.
+#   first         first writes, which wait for a commit, and how many commits there are for each time that
+#                 a file could be written and flushed twice
+#   checkpoints   the longest that a write takes when eras begin meanwhile
+#
+# BENCH_ROUNDS   runs of each kind; medians are taken (default 15)
+# BENCH_MSEC     of each run (default 300)
+# BENCH_WRITES   first writes of a run (default 4000)
+# BENCH_DIR      where the metadata are put (default: a temporary directory): what matters to first writes
+#                is what a flush costs there
+# BENCH_ORIGIN   where the origin is put (default: /dev/shm, since a disk is noisier than what is compared)
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-for tool in nbdkit fio jq; do
+for tool in nbdkit fio jq strace; do
 	command -v $tool >/dev/null || { echo "$tool is not installed" >&2; exit 77; }
 done
 if ! fio --enghelp | grep -qw nbd; then
@@ -21,155 +28,221 @@ if ! fio --enghelp | grep -qw nbd; then
 	exit 77
 fi
 
-trace=
-rounds=${BENCH_ROUNDS:-7} seconds=${BENCH_SECONDS:-2}
-size=$((256 << 20))
+rounds=${BENCH_ROUNDS:-15} msec=${BENCH_MSEC:-300} writes=${BENCH_WRITES:-4000}
+origin_size=$((256 << 20))
 work=$(mktemp -d -p "${BENCH_DIR:-${TMPDIR:-/tmp}}")
-plain= era=
+origin=$(mktemp -p "${BENCH_ORIGIN:-/dev/shm}")
+servers=()
 stop()
 {
-	for pid in $plain $era; do
+	for pid in "${servers[@]}"; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
 	done
-	plain= era=
+	servers=()
 }
-trap 'stop; rm -rf "$work"' EXIT
+trap 'stop; rm -rf "$work" "$origin"' EXIT
 
-await()	# SOCKET
+# NAME COMMAND...: serves on a socket of that name
+serve()
 {
+	local name=$1 i
+
+	shift
+	rm -f "$work/$name"
+	"$@" &
+	servers+=($!)
 	for ((i = 0; i < 200; i++)); do
-		[ ! -S "$1" ] || return 0
+		[ ! -S "$work/$name" ] || return 0
 		sleep 0.05
 	done
-	echo "nobody serves $1" >&2
+	echo "nobody serves $name" >&2
 	exit 1
 }
 
-serve_plain()
+serve_plain()	# NAME
 {
-	nbdkit --foreground --threads 64 --unix "$work/plain" file "$work/origin" &
-	plain=$!
-	await "$work/plain"
+	serve "$1" nbdkit --foreground --threads 64 --unix "$work/$1" file "$origin"
 }
 
-# BLOCK_SIZE in sectors; the metadata are made anew
+# BLOCK_SIZE in sectors, COMMAND... to run it under; the metadata are made anew
 serve_era()
 {
-	rm -f "$work/meta" "$work/era"
-	truncate -s 64M "$work/meta"
-	# shellcheck disable=SC2086 # words
-	$trace build/bin/era_map serve "$work/meta" "$work/origin" "$1" --socket "$work/era" \
-		--control "$work/control" &
-	era=$!
-	await "$work/era"
-}
-
-# SOCKET NAME=VALUE...: what fio says, in JSON
-run_fio()
-{
-	local socket=$1 options=()
+	local block_size=$1
 
 	shift
-	for option; do
-		options+=("--$option")
-	done
-	fio --name=run --ioengine=nbd --uri="nbd+unix:///?socket=$work/$socket" --size=$size \
-		--randrepeat=1 --output-format=json "${options[@]}" | sed -n '/^{/,$p'
+	rm -f "$work/meta"
+	truncate -s 64M "$work/meta"
+	serve era "$@" build/bin/era_map serve "$work/meta" "$origin" "$block_size" \
+		--socket "$work/era" --control "$work/control"
 }
 
-median()
+# NAME=VALUE...: prints fio's first job, as JSON
+run_fio()
 {
-	sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+	fio --name=run --size=$origin_size --randrepeat=1 --output-format=json "${@/#/--}" |
+		sed -n '/^{/,$p' | jq '.jobs[0]'
 }
 
-# KIND BS DEPTH: iops of both in alternation, all blocks marked already
+client()	# SERVER NAME=VALUE...
+{
+	run_fio ioengine=nbd uri="nbd+unix:///?socket=$work/$1" "${@:2}"
+}
+
+mark_all()
+{
+	client era rw=write bs=1M iodepth=4 >/dev/null
+}
+
+median()	# FILE
+{
+	sort -g "$1" | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+}
+
+# FILE FILE: the one median by the other
+ratio()
+{
+	echo "$(median "$1") $(median "$2")" | awk '{ print $1 / $2 }'
+}
+
+# PATTERN SIZE DEPTH
+patterns=('randwrite 4k 1' 'randwrite 4k 16' 'randwrite 4k 64' 'randrw 4k 16' 'randread 4k 16' 'write 256k 4')
+
+# Servers that are started anew: one process can be a little faster than the next one of the same program.
 compare()
 {
-	local i who iops
+	local n who pattern size depth
 
-	rm -f "$work"/{plain,era}.iops "$work/ratios"
-	for ((i = 0; i < rounds; i++)); do
-		for who in plain era; do
-			iops=$(run_fio $who rw="$1" bs="$2" iodepth="$3" time_based runtime="$seconds" |
-				jq '.jobs[0] | .read.iops + .write.iops')
-			echo "$iops" >>"$work/$who.iops"
+	serve_plain plain
+	serve_plain again
+	serve_era 128
+	mark_all
+	for n in "${!patterns[@]}"; do
+		read -r pattern size depth <<<"${patterns[n]}"
+		for who in $(shuf -e plain again era); do
+			client "$who" rw="$pattern" bs="$size" iodepth="$depth" time_based \
+				runtime="${msec}ms" | jq '.read.iops + .write.iops' >>"$work/$who.$n"
 		done
-		paste "$work/plain.iops" "$work/era.iops" | tail -n 1 | awk '{ print $2 / $1 }' >>"$work/ratios"
 	done
-	printf '%-10s %4s %4s %12.0f %12.0f %8.3f\n' "$1" "$2" "$3" "$(median <"$work/plain.iops")" \
-		"$(median <"$work/era.iops")" "$(median <"$work/ratios")"
+	stop
 }
 
-echo "Marked blocks of 64 KiB: requests a second, median of $rounds alternating runs of $seconds s"
-printf '%-10s %4s %6s %12s %12s %8s\n' pattern size flight 'nbdkit file' era ratio
-truncate -s $size "$work/origin"
-serve_plain
-serve_era 128
-run_fio era rw=write bs=1M iodepth=4 >/dev/null
-for depth in 1 16 64; do
-	compare randwrite 4k $depth
-done
-compare randrw 4k 16
-compare randread 4k 16
-compare write 256k 4
-stop
+marked()
+{
+	local i n
 
-# First writes: each block of 4 KiB is written once. The metadata are flushed twice a commit, and the
-# origin never.
+	for ((i = 0; i < rounds; i++)); do
+		compare
+	done
+	echo "Marked blocks of 64 KiB: requests a second, medians of $rounds runs of $msec ms"
+	printf '%-10s %4s %6s %12s %12s %8s\n' pattern size flight 'nbdkit file' era again
+	for n in "${!patterns[@]}"; do
+		# shellcheck disable=SC2086 # words
+		printf '%-10s %4s %6s %12.0f %12.3f %8.3f\n' ${patterns[n]} "$(median "$work/plain.$n")" \
+			"$(ratio "$work/era.$n" "$work/plain.$n")" \
+			"$(ratio "$work/again.$n" "$work/plain.$n")"
+	done
+}
+
+# Each block of 4 KiB is written once. The metadata are flushed twice a commit, the origin never.
 first_writes()	# DEPTH
 {
-	run_fio era rw=randwrite bs=4k iodepth="$1" number_ios=$((BENCH_WRITES))
+	client era rw=randwrite bs=4k iodepth="$1" number_ios="$writes"
+}
+
+nr_flushes()
+{
+	grep -c 'fdatasync(' "$work/trace" || true
 }
 
 count_commits()	# DEPTH
 {
-	trace='strace --seccomp-bpf -f -q -e trace=fdatasync -o '$work/trace
-	serve_era 8
-	trace=
-	before=$(wc -l <"$work/trace")
+	local before
+
+	serve_era 8 strace --seccomp-bpf -f -q -e trace=fdatasync -o "$work/trace"
+	before=$(nr_flushes)
 	first_writes "$1" >/dev/null
-	after=$(wc -l <"$work/trace")
-	pkill -P "$era" 2>/dev/null || true
+	echo $((($(nr_flushes) - before) / 2))
+	pkill -P "${servers[0]}"
 	stop
-	echo $(((after - before) / 2))
 }
 
-: "${BENCH_WRITES:=4000}"
-echo
-echo "First writes to blocks of 4 KiB: $BENCH_WRITES of them"
-printf '%6s %12s %16s\n' flight writes/s commits/write
-for depth in 1 16 64; do
-	serve_era 8
-	iops=$(first_writes $depth | jq .jobs[0].write.iops)
-	stop
-	commits='-'
-	if command -v strace >/dev/null; then
-		commits=$(count_commits $depth | awk -v n="$BENCH_WRITES" '{ printf "%.3f", $1 / n }')
-	fi
-	printf '%6s %12.0f %16s\n' $depth "$iops" "$commits"
-done
+# What two writes of 4 KiB take, each with a flush: no commit takes less.
+measure_floor()
+{
+	run_fio filename="$work/floor" ioengine=psync rw=write bs=4k size=256k overwrite=1 fdatasync=1 \
+		time_based runtime="${msec}ms" | jq '.write.iops / 2' >>"$work/floor.iops"
+}
 
-checkpoints()
+first()
+{
+	local i depth commits
+
+	echo "First writes to blocks of 4 KiB, medians of $rounds runs of $writes"
+	printf '%6s %12s %16s %16s\n' flight writes/s commits/write 'of two flushes'
+	for depth in 1 16 64; do
+		rm -f "$work"/*.iops
+		for ((i = 0; i < rounds; i++)); do
+			measure_floor
+			serve_era 8
+			first_writes $depth | jq .write.iops >>"$work/era.iops"
+			stop
+		done
+		commits=$(count_commits $depth)
+		printf '%6s %12.0f %16s %16s\n' $depth "$(median "$work/era.iops")" \
+			"$(awk -v c="$commits" -v w="$writes" 'BEGIN { printf "%.3f", c / w }')" \
+			"$(awk -v r="$(ratio "$work/era.iops" "$work/floor.iops")" -v c="$commits" \
+				-v w="$writes" 'BEGIN { printf "%.2f", r * c / w }')"
+	done
+}
+
+tick()
 {
 	while sleep 0.2; do
 		build/bin/era_map message "$work/control" checkpoint || break
 	done
 }
 
-echo
-echo 'Random writes of 4 KiB, 16 in flight, blocks of 64 KiB: the longest that one took'
-printf '%-28s %10s %12s\n' '' writes/s longest/ms
-for how in 'no checkpoints' 'a checkpoint every 0.2 s'; do
+under_load()	# NAME
+{
+	client era rw=randwrite bs=4k iodepth=16 time_based runtime=2 >"$work/json"
+	jq .write.iops "$work/json" >>"$work/$1.iops"
+	jq '.write.clat_ns.percentile["99.900000"] / 1000000' "$work/json" >>"$work/$1.most"
+	jq '.write.clat_ns.max / 1000000' "$work/json" >>"$work/$1.longest"
+}
+
+checkpoints()
+{
+	local i ticker how
+
+	echo "Random writes of 4 KiB, 16 in flight, blocks of 64 KiB, medians of $rounds runs of 2 s"
+	printf '%-26s %10s %18s %12s\n' '' writes/s '99.9% within/ms' longest/ms
+	rm -f "$work"/*.{iops,most,longest}
 	serve_era 128
-	run_fio era rw=write bs=1M iodepth=4 >/dev/null
-	ticker=
-	if [ "$how" != 'no checkpoints' ]; then
-		checkpoints &
+	for ((i = 0; i < rounds; i++)); do
+		mark_all
+		under_load none
+		tick &
 		ticker=$!
-	fi
-	run_fio era rw=randwrite bs=4k iodepth=16 time_based runtime=$((seconds * 3)) >"$work/json"
-	[ -z "$ticker" ] || { kill $ticker; wait $ticker 2>/dev/null || true; }
-	printf '%-28s %10.0f %12.2f\n' "$how" "$(jq .jobs[0].write.iops "$work/json")" \
-		"$(jq '.jobs[0].write.clat_ns.max / 1000000' "$work/json")"
+		under_load many
+		kill $ticker
+		wait $ticker 2>/dev/null || true
+	done
 	stop
+	for how in none many; do
+		printf '%-26s %10.0f %18.2f %12.2f\n' \
+			"$([ $how = none ] && echo no checkpoints || echo a checkpoint each 0.2 s)" \
+			"$(median "$work/$how.iops")" "$(median "$work/$how.most")" \
+			"$(median "$work/$how.longest")"
+	done
+}
+
+[ $# -gt 0 ] || set -- marked first checkpoints
+# None of it a hole: the first write to one takes longer.
+run_fio filename="$origin" ioengine=psync rw=write bs=1M >/dev/null
+for part; do
+	case $part in
+	marked | first | checkpoints) $part ;;
+	*) echo "no such part: $part" >&2; exit 2 ;;
+	esac
+	echo
 done
