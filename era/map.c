@@ -113,6 +113,7 @@ static void note_result(struct era_map *map, int r)
 
 static void leave(struct era_map *map, unsigned epoch)
 {
+	/* Who drains says so before looking at the number: one of us two sees what the other did. */
 	if (atomic_fetch_sub(&map->epochs[epoch & 1].nr_writes, 1) != 1 ||
 	    !atomic_load(&map->draining))
 		return;
@@ -121,7 +122,15 @@ static void leave(struct era_map *map, unsigned epoch)
 	pthread_mutex_unlock(&map->mutex);
 }
 
-/* Takes part in the epoch that is going on then. */
+/*
+ * Takes part in the epoch that is going on then.
+ *
+ * We are counted before we look at the epoch once more; a rollover opens the next epoch before it looks
+ * at the count. All four have one order, which every thread sees (that is C's default for atomics): so
+ * either the rollover sees us and waits, or we see the next epoch, and are in the old one no longer.
+ * Whoever tests bits of an epoch, and writes to the origin because of them, is waited for. Epochs do
+ * not come back: there are no more of them than eras.
+ */
 static unsigned enter(struct era_map *map)
 {
 	for (;;) {
@@ -208,6 +217,7 @@ static int mark_on_disk(struct live *live, const void *context)
 	return r;
 }
 
+/* The epoch cannot end meanwhile: to begin one takes a turn too. */
 static int mark_list(struct era_map *map, struct mark *list)
 {
 	struct epoch *epoch = &map->epochs[atomic_load(&map->epoch) & 1];
@@ -262,7 +272,7 @@ static void lead(struct era_map *map)
 	end_turn(map);
 	pthread_mutex_unlock(&map->mutex);
 	for (; list; list = next) {
-		next = list->next; /* it is gone as soon as its writer goes on */
+		next = list->next; /* a mark is gone as soon as its writer goes on */
 		sem_post(&list->done);
 	}
 }
@@ -307,6 +317,7 @@ int era_map_begin_write(struct era_map *map, uint64_t offset, uint64_t length,
 		write->epoch = enter(map);
 		if (is_marked(&map->epochs[write->epoch & 1], begin, end))
 			return PD_OK;
+		/* No era waits for our commit to begin. If one began before we are back: once more. */
 		leave(map, write->epoch);
 		r = mark(map, begin, end);
 		if (r)
