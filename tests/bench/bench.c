@@ -262,6 +262,8 @@ static bool make_inputs(const struct bench_settings *settings, const char *part)
 	for (size_t i = NR_INPUTS; i-- > 0;)
 		if (is_needed(part, inputs[i].name) && !make_input(settings, &inputs[i]))
 			return false;
+	/* Otherwise the system would write them while commands run, and take a processor for it. */
+	sync();
 	return true;
 }
 
