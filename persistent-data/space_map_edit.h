@@ -47,7 +47,7 @@ struct space_map_edit {
 	uint64_t reserve; /* free blocks that space_map_edit_allocate() leaves alone */
 	uint64_t next;	  /* where to look for a free one; 0: where several are side by side */
 	unsigned nr_bitmaps;
-	uint8_t *counts; /* zeroes follow, up to eight at least */
+	uint8_t *counts; /* with zeroes after the last one, to a multiple of eight */
 	size_t nr_words;
 	uint64_t *taken; /* bits: cannot be allocated */
 	uint64_t *fresh; /* bits: allocated since the last commit */
