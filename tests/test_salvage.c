@@ -4,6 +4,7 @@
  * damage costs. Random damage can be repeated with ERA_SEED; ERA_ROUNDS sets how much there is of it.
  */
 #include "persistent-data/error.h"
+#include "tests/support/before.h"
 #include "tests/support/bounded.h"
 #include "tests/support/hostile.h"
 #include "tests/support/mutate.h"
@@ -15,78 +16,9 @@
 #include <string.h>
 
 #define ROUNDS 600
-#define MAX_DAMAGED 4	   /* blocks */
-#define READS_PER_BLOCK 80 /* at most: the search for what a lost superblock named takes 64 */
+#define MAX_DAMAGED 4 /* blocks */
 
 TestSuite(salvage, .init = fixture_set_up, .fini = fixture_tear_down, .timeout = 1200);
-
-/* The eras of metadata before the damage. */
-struct before {
-	uint32_t nr_blocks, current_era, data_block_size;
-	uint32_t *eras;
-};
-
-static struct before look_before(const struct image *image)
-{
-	struct before before;
-
-	before.eras = salvaged_truth(image, &before.nr_blocks, &before.current_era);
-	before.data_block_size = (uint32_t)image_get(image, 0, SB_DATA_BLOCK_SIZE, 4);
-	return before;
-}
-
-/* The image of a fixture. */
-static struct before load(struct image *image, const char *name)
-{
-	struct fixture fixture;
-
-	fixture_open(&fixture, name);
-	cr_assert(image_load(image, fixture.image));
-	truth_free(&fixture.truth);
-	return look_before(image);
-}
-
-/* The law: for every era, all that changed since then. */
-static bool is_superset(const struct salvaged *salvaged, const struct before *before,
-			char text[120])
-{
-	for (uint32_t i = 0; i < before->nr_blocks; i++) {
-		if (i < salvaged->nr_blocks && salvaged->eras[i] >= before->eras[i])
-			continue;
-		snprintf(text, 120, "data block %u is of era %u, which was %u", i,
-			 i < salvaged->nr_blocks ? salvaged->eras[i] : 0, before->eras[i]);
-		return false;
-	}
-	return true;
-}
-
-/* Data blocks that count as written later than they were. */
-static uint32_t excess(const struct salvaged *salvaged, const struct before *before)
-{
-	uint32_t nr = 0;
-
-	for (uint32_t i = 0; salvaged->eras && i < before->nr_blocks; i++)
-		nr += salvaged->eras[i] > before->eras[i];
-	return nr;
-}
-
-static struct salvaged salvage(const struct image *image, const struct before *before, bool hints,
-			       const char *name)
-{
-	struct salvaged salvaged;
-	char text[120] = "";
-
-	salvaged_make(&salvaged, image, hints ? before->nr_blocks : 0,
-		      hints ? before->data_block_size : 0);
-	cr_expect_leq(salvaged.nr_reads, READS_PER_BLOCK * (image->nr_blocks + 256),
-		      "%s: %llu blocks were read", name, (unsigned long long)salvaged.nr_reads);
-	cr_expect(!salvaged.problem[0], "%s: unsound: %s\n%s", name, salvaged.problem,
-		  salvaged.messages);
-	if (salvaged.eras)
-		cr_expect(is_superset(&salvaged, before, text), "%s: %s\n%s", name, text,
-			  salvaged.messages);
-	return salvaged;
-}
 
 /* What is sound comes out as it is, and without a word. */
 
@@ -96,10 +28,10 @@ static void salvage_sound(const char *name)
 	struct before before;
 	struct image image;
 
-	before = load(&image, name);
-	salvaged = salvage(&image, &before, false, name);
+	before = before_load(&image, name);
+	salvaged = before_salvage(&image, &before, false, name);
 	cr_expect_eq(salvaged.result, 0, "%s", name);
-	cr_expect_eq(excess(&salvaged, &before), 0, "%s", name);
+	cr_expect_eq(before_excess(&salvaged, &before), 0, "%s", name);
 	cr_expect_eq(salvaged.current_era, before.current_era, "%s", name);
 	if (!image_get(&image, 0, SB_SNAPSHOT, 8))
 		cr_expect_str_empty(salvaged.messages, "%s: %s", name, salvaged.messages);
@@ -107,9 +39,10 @@ static void salvage_sound(const char *name)
 	/* Without its superblock it does so too; only an era without a single write leaves no trace. */
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
 	if (before.nr_blocks) {
-		salvaged = salvage(&image, &before, true, name);
+		salvaged = before_salvage(&image, &before, true, name);
 		cr_expect_eq(salvaged.result, 0, "%s", name);
-		cr_expect_eq(excess(&salvaged, &before), 0, "%s: %s", name, salvaged.messages);
+		cr_expect_eq(before_excess(&salvaged, &before), 0, "%s: %s", name,
+			     salvaged.messages);
 		cr_expect(strstr(salvaged.messages, "agree with each other"), "%s: %s", name,
 			  salvaged.messages);
 		salvaged_free(&salvaged);
@@ -193,16 +126,16 @@ static void expect_cost(const struct cost *cost)
 	const struct image *image = &hostile.builder.image;
 
 	hostile_make(&hostile, &(struct hostile_case){.name = cost->name});
-	before = look_before(image);
+	before = before_look(image);
 	if (cost->size)
 		hostile_poke(&hostile, cost->place, cost->offset, cost->size, cost->value);
 	else
 		memset(image_block(image, hostile.at[cost->place]) + 100, 0xa5, 64);
-	salvaged = salvage(image, &before, false, cost->name);
+	salvaged = before_salvage(image, &before, false, cost->name);
 	cr_expect_eq(salvaged.result, 0, "%s: %s", cost->name, salvaged.messages);
 	cr_expect_eq(salvaged.nr_blocks, before.nr_blocks, "%s: %s", cost->name, salvaged.messages);
-	cr_expect_leq(excess(&salvaged, &before), cost->most, "%s: costs %u data blocks\n%s",
-		      cost->name, excess(&salvaged, &before), salvaged.messages);
+	cr_expect_leq(before_excess(&salvaged, &before), cost->most, "%s: costs %u data blocks\n%s",
+		      cost->name, before_excess(&salvaged, &before), salvaged.messages);
 	if (cost->phrase)
 		cr_expect(strstr(salvaged.messages, cost->phrase), "%s: %s", cost->name,
 			  salvaged.messages);
@@ -326,9 +259,9 @@ static void expect_shared(const char *name, void (*spoil)(struct hostile *), con
 	struct before before;
 
 	hostile_make(&hostile, &(struct hostile_case){.name = name});
-	before = look_before(&hostile.builder.image);
+	before = before_look(&hostile.builder.image);
 	spoil(&hostile);
-	salvaged = salvage(&hostile.builder.image, &before, false, name);
+	salvaged = before_salvage(&hostile.builder.image, &before, false, name);
 	cr_expect_eq(salvaged.result, 0, "%s", name);
 	cr_expect(expected(&salvaged, &before), "%s: %s", name, salvaged.messages);
 	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", name, salvaged.messages);
@@ -396,209 +329,6 @@ Test(salvage, claims)
 		      "current writeset of era 5", all_since_5);
 }
 
-/* Sectors that cannot be read. */
-
-struct bad_sectors {
-	struct block_io io;
-	const struct image *image;
-	uint64_t begin, end; /* metadata blocks */
-};
-
-static int read_around(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
-{
-	const struct bad_sectors *bad = (struct bad_sectors *)io;
-
-	if (first < bad->end && first + count > bad->begin)
-		return PD_ERR_IO;
-	memcpy(buffer, image_block(bad->image, first), (size_t)count * IMAGE_BLOCK);
-	return PD_OK;
-}
-
-/*
- * A part of all that the kernel wrote last is lost, and the superblock too: what is left is whole by
- * its looks, but it is not the latest.
- */
-static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, uint64_t end)
-{
-	static const struct block_io_ops ops = {.read = read_around};
-	struct bad_sectors bad = {.begin = begin, .end = end};
-	struct salvaged salvaged;
-	struct before before;
-	struct image image;
-
-	before = load(&image, name);
-	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
-	bad.io = (struct block_io){&ops, nr_blocks};
-	bad.image = &image;
-	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
-	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
-	cr_assert_str_empty(salvaged.problem);
-	cr_expect(strstr(salvaged.messages, "latest state is damaged, or may be"), "%s",
-		  salvaged.messages);
-	for (uint32_t i = 0; i < before.nr_blocks; i++)
-		cr_expect_eq(salvaged.eras[i], salvaged.current_era, "data block %u", i);
-	salvaged_free(&salvaged);
-	free(before.eras);
-	image_free(&image);
-}
-
-/* The superblock alone: all else is there. */
-Test(salvage, the_superblock_cannot_be_read)
-{
-	static const struct block_io_ops ops = {.read = read_around};
-	struct bad_sectors bad = {.begin = 0, .end = 1};
-	struct hostile hostile;
-	struct salvaged salvaged;
-	struct before before;
-
-	hostile_make(&hostile, &(struct hostile_case){.name = "no superblock"});
-	before = look_before(&hostile.builder.image);
-	bad.io = (struct block_io){&ops, hostile.builder.image.nr_blocks};
-	bad.image = &hostile.builder.image;
-	salvaged_make_from(&salvaged, &bad.io, 0, 0);
-	cr_expect_eq(salvaged.result, PD_ERR_IO);
-	cr_expect(strstr(salvaged.messages, "cannot be read"), "%s", salvaged.messages);
-	salvaged_free(&salvaged);
-	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
-	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
-	cr_assert_str_empty(salvaged.problem);
-	cr_expect_eq(excess(&salvaged, &before), 0, "%s", salvaged.messages);
-	salvaged_free(&salvaged);
-	free(before.eras);
-	hostile_free(&hostile);
-}
-
-Test(salvage, the_latest_state_cannot_be_read)
-{
-	lose_latest("crash", 2048, 66, 150);
-}
-
-/* The latest state's index block is at 137. */
-Test(salvage, the_device_was_cut_short)
-{
-	for (uint64_t nr_blocks = 64; nr_blocks < 138; nr_blocks++)
-		lose_latest("crash", nr_blocks, 0, 0);
-}
-
-/* Behind it are blocks that nobody has ever used. */
-static uint64_t end_of_used(const struct image *image)
-{
-	uint64_t end = image->nr_blocks;
-
-	while (end && image_is_zero(image_block(image, end - 1)))
-		end--;
-	return end;
-}
-
-/*
- * How many data blocks are of too early an era. Eras that began behind the cut nobody can know of: the
- * latest one that is known stands for them.
- */
-static uint32_t nr_too_early(const struct salvaged *salvaged, const struct before *before)
-{
-	uint32_t nr = 0;
-
-	for (uint32_t i = 0; i < before->nr_blocks; i++)
-		nr += salvaged->eras[i] < before->eras[i] &&
-		      salvaged->eras[i] < salvaged->current_era;
-	return nr;
-}
-
-static void cut_at(const struct image *image, uint64_t nr_blocks, const struct before *before,
-		   const char *name)
-{
-	struct image part = {image->bytes, nr_blocks};
-	struct salvaged salvaged;
-
-	salvaged_make(&salvaged, &part, before->nr_blocks, before->data_block_size);
-	cr_assert_eq(salvaged.result, 0, "%s, %u blocks: %s", name, (unsigned)nr_blocks,
-		     salvaged.messages);
-	cr_expect_eq(nr_too_early(&salvaged, before), 0, "%s, %u blocks: %s", name,
-		     (unsigned)nr_blocks, salvaged.messages);
-	salvaged_free(&salvaged);
-}
-
-/* Wherever a device is cut, and whichever states are left then: none of them leaves anything out. */
-static void cut_anywhere(const char *name)
-{
-	struct before before;
-	struct image image;
-	uint64_t end;
-
-	before = load(&image, name);
-	end = end_of_used(&image);
-	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
-	/* One has so many data blocks that it would take its time; one has none. */
-	if (!before.nr_blocks || before.nr_blocks > 100000)
-		end = 0;
-	for (uint64_t n = 2; end && n < end + 3 && n <= image.nr_blocks; n++) {
-		uint8_t *last = image_block(&image, n - 1);
-
-		cut_at(&image, n, &before, name);
-		if (n % 4)
-			continue;
-		/* The last block that is left is damaged, too. */
-		last[1000] ^= 1;
-		cut_at(&image, n, &before, name);
-		last[1000] ^= 1;
-	}
-	free(before.eras);
-	image_free(&image);
-}
-
-Test(salvage, devices_cut_anywhere)
-{
-	size_t nr;
-	struct fixture_name *names = fixture_names(&nr);
-
-	for (size_t i = 0; i < nr; i++)
-		cut_anywhere(names[i].name);
-	free(names);
-}
-
-/*
- * The superblock and one other block, which many states share: which of them is the latest shows all
- * the same, or those that it may be differ little.
- */
-static void lose_with_superblock(const char *name, enum role role, uint32_t most)
-{
-	struct salvaged salvaged;
-	struct mutant mutant;
-	struct before before;
-
-	mutant_open(&mutant, name, false);
-	before = look_before(&mutant.sound);
-	memset(image_block(&mutant.image, 0), 0, IMAGE_BLOCK);
-	/* One has so many data blocks that it would take its time. */
-	for (size_t i = 0; before.nr_blocks < 100000 && i < mutant.nr_used; i++) {
-		uint64_t block = mutant.used[i].block;
-
-		if (mutant.used[i].role != role)
-			continue;
-		mutant_touch(&mutant, block);
-		image_block(&mutant.image, block)[2000] ^= 1;
-		salvaged = salvage(&mutant.image, &before, true, name);
-		cr_expect_leq(excess(&salvaged, &before), most, "%s, block %u: %s", name,
-			      (unsigned)block, salvaged.messages);
-		salvaged_free(&salvaged);
-		mutant_heal(&mutant);
-	}
-	free(before.eras);
-	mutant_close(&mutant);
-}
-
-Test(salvage, another_block_with_the_superblock)
-{
-	size_t nr;
-	struct fixture_name *names = fixture_names(&nr);
-
-	for (size_t i = 0; i < nr; i++) {
-		lose_with_superblock(names[i].name, ROLE_ERA_BLOCK, 1018 + 8);
-		lose_with_superblock(names[i].name, ROLE_REF_COUNT_NODE, 0);
-	}
-	free(names);
-}
-
 /* The root of an era array of several leaves, which say themselves where they belong. */
 
 static void spoil_nothing_more(struct image *image, uint64_t leaf)
@@ -638,13 +368,14 @@ static void lose_root(const char *name, void (*spoil)(struct image *, uint64_t l
 	struct image image;
 	uint64_t root;
 
-	before = load(&image, "crash-undigested");
+	before = before_load(&image, "crash-undigested");
 	root = image_get(&image, 0, SB_ERA_ARRAY, 8);
 	spoil(&image, image_get(&image, root, VALUE_AT(1), 8));
 	memset(image_block(&image, root), 0, IMAGE_BLOCK);
-	salvaged = salvage(&image, &before, false, name);
-	cr_expect(excess(&salvaged, &before) >= least && excess(&salvaged, &before) <= most,
-		  "%s: costs %u data blocks\n%s", name, excess(&salvaged, &before),
+	salvaged = before_salvage(&image, &before, false, name);
+	cr_expect(before_excess(&salvaged, &before) >= least &&
+			  before_excess(&salvaged, &before) <= most,
+		  "%s: costs %u data blocks\n%s", name, before_excess(&salvaged, &before),
 		  salvaged.messages);
 	salvaged_free(&salvaged);
 	free(before.eras);
@@ -719,7 +450,7 @@ static void salvage_mutant(struct mutant *mutant, const struct before *before, c
 {
 	bool lost = image_kind(image_block(&mutant->image, 0)) != KIND_SUPERBLOCK ||
 		    image_get(&mutant->image, 0, SB_BLOCKNR, 8) != 0;
-	struct salvaged salvaged = salvage(&mutant->image, before, lost, name);
+	struct salvaged salvaged = before_salvage(&mutant->image, before, lost, name);
 
 	/* Without its superblock, or with numbers in it that cannot be, only hints help. */
 	cr_expect(!lost || !salvaged.result, "%s: %d\n%s", name, salvaged.result,
@@ -738,7 +469,7 @@ static void salvage_mutants(const char *fixture, bool right_seals)
 	char name[96];
 
 	mutant_open(&mutant, fixture, false);
-	before = look_before(&mutant.sound);
+	before = before_look(&mutant.sound);
 	for (uint64_t round = 0; round < rounds; round++) {
 		struct random random = {seed * UINT64_C(0x100000001b3) + round};
 

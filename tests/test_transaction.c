@@ -29,6 +29,17 @@ static void expect_idle(const struct transaction *tx)
 	}
 }
 
+/* From here on the log has what is written. */
+static struct block_io *log_writes(struct editing *editing, struct io_log *log)
+{
+	struct block_io *logged;
+
+	io_log_init(log);
+	logged = io_log_open(log, 0, editing->device);
+	editing->tx.io = editing->tx.cache.io = logged;
+	return logged;
+}
+
 Test(transaction, nothing_committed_is_overwritten)
 {
 	struct editing editing;
@@ -42,9 +53,7 @@ Test(transaction, nothing_committed_is_overwritten)
 	cr_assert_not(array_edit_new(&editing.tx, &root));
 	cr_assert_not(array_edit_resize(&editing.tx, &root, 4, 0, 20000));
 	editing_commit(&editing);
-	io_log_init(&log);
-	logged = io_log_open(&log, 0, editing.device);
-	editing.tx.io = editing.tx.cache.io = logged;
+	logged = log_writes(&editing, &log);
 	for (unsigned i = 0; i < 200; i++) {
 		size_t before = log.nr;
 		uint8_t *counts = malloc(300);
@@ -120,9 +129,7 @@ Test(transaction, a_commit_is_one_write)
 	for (unsigned i = 0; i < 40; i += 2)
 		cr_assert_not(transaction_dec(&editing.tx, others[i]));
 	editing_commit(&editing);
-	io_log_init(&log);
-	logged = io_log_open(&log, 0, editing.device);
-	editing.tx.io = editing.tx.cache.io = logged;
+	logged = log_writes(&editing, &log);
 	for (unsigned i = 0; i < 100; i++) {
 		size_t before = log.nr;
 

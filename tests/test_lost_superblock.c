@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* What is salvaged where the superblock is lost, alone, with more, or with the end of the device. */
+#include "persistent-data/error.h"
+#include "tests/support/before.h"
+#include "tests/support/hostile.h"
+#include "tests/support/mutate.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TestSuite(lost_superblock, .init = fixture_set_up, .fini = fixture_tear_down, .timeout = 1200);
+
+/* Sectors that cannot be read. */
+
+struct bad_sectors {
+	struct block_io io;
+	const struct image *image;
+	uint64_t begin, end; /* metadata blocks */
+};
+
+static int read_around(struct block_io *io, uint64_t first, uint32_t count, void *buffer)
+{
+	const struct bad_sectors *bad = (struct bad_sectors *)io;
+
+	if (first < bad->end && first + count > bad->begin)
+		return PD_ERR_IO;
+	memcpy(buffer, image_block(bad->image, first), (size_t)count * IMAGE_BLOCK);
+	return PD_OK;
+}
+
+/*
+ * A part of all that the kernel wrote last is lost, and the superblock too: what is left is whole by
+ * its looks, but it is not the latest.
+ */
+static void lose_latest(const char *name, uint64_t nr_blocks, uint64_t begin, uint64_t end)
+{
+	static const struct block_io_ops ops = {.read = read_around};
+	struct bad_sectors bad = {.begin = begin, .end = end};
+	struct salvaged salvaged;
+	struct before before;
+	struct image image;
+
+	before = before_load(&image, name);
+	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
+	bad.io = (struct block_io){&ops, nr_blocks};
+	bad.image = &image;
+	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
+	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
+	cr_assert_str_empty(salvaged.problem);
+	cr_expect(strstr(salvaged.messages, "latest state is damaged, or may be"), "%s",
+		  salvaged.messages);
+	for (uint32_t i = 0; i < before.nr_blocks; i++)
+		cr_expect_eq(salvaged.eras[i], salvaged.current_era, "data block %u", i);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	image_free(&image);
+}
+
+/* The superblock alone: all else is there. */
+Test(lost_superblock, the_superblock_cannot_be_read)
+{
+	static const struct block_io_ops ops = {.read = read_around};
+	struct bad_sectors bad = {.begin = 0, .end = 1};
+	struct hostile hostile;
+	struct salvaged salvaged;
+	struct before before;
+
+	hostile_make(&hostile, &(struct hostile_case){.name = "no superblock"});
+	before = before_look(&hostile.builder.image);
+	bad.io = (struct block_io){&ops, hostile.builder.image.nr_blocks};
+	bad.image = &hostile.builder.image;
+	salvaged_make_from(&salvaged, &bad.io, 0, 0);
+	cr_expect_eq(salvaged.result, PD_ERR_IO);
+	cr_expect(strstr(salvaged.messages, "cannot be read"), "%s", salvaged.messages);
+	salvaged_free(&salvaged);
+	salvaged_make_from(&salvaged, &bad.io, before.nr_blocks, before.data_block_size);
+	cr_assert_eq(salvaged.result, 0, "%s", salvaged.messages);
+	cr_assert_str_empty(salvaged.problem);
+	cr_expect_eq(before_excess(&salvaged, &before), 0, "%s", salvaged.messages);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	hostile_free(&hostile);
+}
+
+Test(lost_superblock, the_latest_state_cannot_be_read)
+{
+	lose_latest("crash", 2048, 66, 150);
+}
+
+/* The latest state's index block is at 137. */
+Test(lost_superblock, the_device_was_cut_short)
+{
+	for (uint64_t nr_blocks = 64; nr_blocks < 138; nr_blocks++)
+		lose_latest("crash", nr_blocks, 0, 0);
+}
+
+/* Behind it are blocks that nobody has ever used. */
+static uint64_t end_of_used(const struct image *image)
+{
+	uint64_t end = image->nr_blocks;
+
+	while (end && image_is_zero(image_block(image, end - 1)))
+		end--;
+	return end;
+}
+
+/*
+ * How many data blocks are of too early an era. Eras that began behind the cut nobody can know of: the
+ * latest one that is known stands for them.
+ */
+static uint32_t nr_too_early(const struct salvaged *salvaged, const struct before *before)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < before->nr_blocks; i++)
+		nr += salvaged->eras[i] < before->eras[i] &&
+		      salvaged->eras[i] < salvaged->current_era;
+	return nr;
+}
+
+static void cut_at(const struct image *image, uint64_t nr_blocks, const struct before *before,
+		   const char *name)
+{
+	struct image part = {image->bytes, nr_blocks};
+	struct salvaged salvaged;
+
+	salvaged_make(&salvaged, &part, before->nr_blocks, before->data_block_size);
+	cr_assert_eq(salvaged.result, 0, "%s, %u blocks: %s", name, (unsigned)nr_blocks,
+		     salvaged.messages);
+	cr_expect_eq(nr_too_early(&salvaged, before), 0, "%s, %u blocks: %s", name,
+		     (unsigned)nr_blocks, salvaged.messages);
+	salvaged_free(&salvaged);
+}
+
+/* Wherever a device is cut, and whichever states are left then: none of them leaves anything out. */
+static void cut_anywhere(const char *name)
+{
+	struct before before;
+	struct image image;
+	uint64_t end;
+
+	before = before_load(&image, name);
+	end = end_of_used(&image);
+	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
+	/* One has so many data blocks that it would take its time; one has none. */
+	if (!before.nr_blocks || before.nr_blocks > 100000)
+		end = 0;
+	for (uint64_t n = 2; end && n < end + 3 && n <= image.nr_blocks; n++) {
+		uint8_t *last = image_block(&image, n - 1);
+
+		cut_at(&image, n, &before, name);
+		if (n % 4)
+			continue;
+		/* The last block that is left is damaged, too. */
+		last[1000] ^= 1;
+		cut_at(&image, n, &before, name);
+		last[1000] ^= 1;
+	}
+	free(before.eras);
+	image_free(&image);
+}
+
+Test(lost_superblock, devices_cut_anywhere)
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+
+	for (size_t i = 0; i < nr; i++)
+		cut_anywhere(names[i].name);
+	free(names);
+}
+
+/*
+ * The superblock and one other block, which many states share: which of them is the latest shows all
+ * the same, or those that it may be differ little.
+ */
+static void lose_with_superblock(const char *name, enum role role, uint32_t most)
+{
+	struct salvaged salvaged;
+	struct mutant mutant;
+	struct before before;
+
+	mutant_open(&mutant, name, false);
+	before = before_look(&mutant.sound);
+	memset(image_block(&mutant.image, 0), 0, IMAGE_BLOCK);
+	/* One has so many data blocks that it would take its time. */
+	for (size_t i = 0; before.nr_blocks < 100000 && i < mutant.nr_used; i++) {
+		uint64_t block = mutant.used[i].block;
+
+		if (mutant.used[i].role != role)
+			continue;
+		mutant_touch(&mutant, block);
+		image_block(&mutant.image, block)[2000] ^= 1;
+		salvaged = before_salvage(&mutant.image, &before, true, name);
+		cr_expect_leq(before_excess(&salvaged, &before), most, "%s, block %u: %s", name,
+			      (unsigned)block, salvaged.messages);
+		salvaged_free(&salvaged);
+		mutant_heal(&mutant);
+	}
+	free(before.eras);
+	mutant_close(&mutant);
+}
+
+Test(lost_superblock, another_block_with_the_superblock)
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		lose_with_superblock(names[i].name, ROLE_ERA_BLOCK, 1018 + 8);
+		lose_with_superblock(names[i].name, ROLE_REF_COUNT_NODE, 0);
+	}
+	free(names);
+}
