@@ -204,16 +204,18 @@ static bool all_zero(const uint8_t *block)
 	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1);
 }
 
+/* Binary data can begin with this character too, but hold zeroes with something behind them. */
 static bool is_xml(const uint8_t *block)
 {
+	size_t length = strnlen((const char *)block, METADATA_BLOCK_SIZE);
 	size_t i = 0;
 
-	/* Binary data can begin with this character too, but soon holds a zero. */
-	if (memchr(block, '\0', SB_MAGIC))
-		return false;
-	while (i < METADATA_BLOCK_SIZE - 1 && strchr(" \t\r\n", block[i]) && block[i])
+	for (size_t k = length; k < METADATA_BLOCK_SIZE; k++)
+		if (block[k])
+			return false;
+	while (i < length && strchr(" \t\r\n", block[i]))
 		i++;
-	return block[i] == '<';
+	return i < length && block[i] == '<';
 }
 
 const char *superblock_mistaken(const uint8_t *block)

@@ -234,6 +234,11 @@ Test(superblock, what_it_is_mistaken_for)
 	expect_mistaken(NULL);
 	block[0] = '<';
 	expect_mistaken(NULL);
+	/* Damage can have left no zero for a while. */
+	memset(block, '<', 40);
+	expect_mistaken(NULL);
+	memset(block + 40, 0, sizeof(block) - 40);
+	expect_mistaken("XML");
 }
 
 Test(superblock, is_likely)
