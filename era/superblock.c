@@ -204,18 +204,35 @@ static bool all_zero(const uint8_t *block)
 	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1);
 }
 
-/* Binary data can begin with this character too, but hold zeroes with something behind them. */
+static bool is_space(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* What may follow '<', where XML begins. */
+static bool begins_markup(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '?' || c == '!';
+}
+
+/*
+ * Binary data can begin with '<' too, but hold control characters, or zeroes with something behind
+ * them.
+ */
 static bool is_xml(const uint8_t *block)
 {
 	size_t length = strnlen((const char *)block, METADATA_BLOCK_SIZE);
-	size_t i = 0;
+	size_t begin = 0;
 
-	for (size_t k = length; k < METADATA_BLOCK_SIZE; k++)
-		if (block[k])
+	for (size_t i = 0; i < length; i++)
+		if (block[i] < ' ' && !is_space(block[i]))
 			return false;
-	while (i < length && strchr(" \t\r\n", block[i]))
-		i++;
-	return i < length && block[i] == '<';
+	for (size_t i = length; i < METADATA_BLOCK_SIZE; i++)
+		if (block[i])
+			return false;
+	while (begin < length && is_space(block[begin]))
+		begin++;
+	return begin + 1 < length && block[begin] == '<' && begins_markup(block[begin + 1]);
 }
 
 const char *superblock_mistaken(const uint8_t *block)

@@ -234,11 +234,21 @@ Test(superblock, what_it_is_mistaken_for)
 	expect_mistaken(NULL);
 	block[0] = '<';
 	expect_mistaken(NULL);
-	/* Damage can have left no zero for a while. */
+	/* Damage can have left no zero for a while, and bits that are set are no text. */
 	memset(block, '<', 40);
+	expect_mistaken(NULL);
+	memcpy(block, "<a", 2);
 	expect_mistaken(NULL);
 	memset(block + 40, 0, sizeof(block) - 40);
 	expect_mistaken("XML");
+	block[20] = 0x18;
+	expect_mistaken(NULL);
+	memset(block, 0xff, sizeof(block));
+	memcpy(block, "<`", 2);
+	expect_mistaken(NULL);
+	memset(block, ' ', sizeof(block));
+	block[sizeof(block) - 1] = '<';
+	expect_mistaken(NULL);
 }
 
 Test(superblock, is_likely)
