@@ -31,8 +31,11 @@ struct block_batch {
 	unsigned nr_runs;
 };
 
-/* Batches of data that can be under way at once, and one that is looked at meanwhile. */
-#define BLOCK_READER_TURNS (1 + BLOCK_IO_AHEAD_MAX)
+/*
+ * Batches of data that can be under way at once, and one that is looked at meanwhile. More of them keep
+ * no device busier, where blocks lie side by side, and take memory and threads, which take time.
+ */
+#define BLOCK_READER_TURNS (1 + 8)
 #define BLOCK_READER_TURN_MAX 256 /* blocks: 1 MiB */
 
 /*
