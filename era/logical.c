@@ -9,6 +9,9 @@
 
 #define STRETCH 1024 /* data blocks */
 #define STRETCH_WORDS (STRETCH / 64)
+#define AHEAD 2 /* stretches: so far ahead of what is folded others are brought into the cache */
+
+#define CACHE_LINE 64 /* bytes */
 
 #define GROUP_MAX UINT8_MAX
 
@@ -93,6 +96,18 @@ static struct stretch *stretch_of(struct logical *logical, uint32_t block)
 	return *stretch;
 }
 
+/* Writesets are folded one after the other, and memory is what that waits for. */
+static void prefetch(const struct logical *logical, uint32_t stretch)
+{
+	const uint8_t *recent;
+
+	if (stretch >= nr_stretches(logical) || !logical->stretches[stretch])
+		return;
+	recent = logical->stretches[stretch]->recent;
+	for (unsigned i = 0; i < STRETCH; i += CACHE_LINE)
+		__builtin_prefetch(recent + i, 1);
+}
+
 static inline uint32_t lowest_bit(uint64_t word)
 {
 	return (uint32_t)__builtin_ctzll(word | UINT64_C(1) << 63);
@@ -128,6 +143,7 @@ static int fold_words(struct logical *logical, uint32_t first_block, const uint6
 	stretch = stretch_of(logical, first_block);
 	if (!stretch)
 		return PD_ERR_NO_MEMORY;
+	prefetch(logical, first_block / STRETCH + AHEAD);
 	recent = stretch->recent + first_block % STRETCH;
 	for (unsigned i = 0; i < n; i++)
 		if (words[i])
