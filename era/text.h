@@ -20,9 +20,9 @@
  * What is made and dropped stays in the cache in a small buffer; to have another thread write one that
  * is full takes less time the larger it is.
  */
-#define TEXT_BUFFER_SIZE (256 * 1024)
-#define TEXT_SLOW_BUFFER_SIZE (1024 * 1024)
 #define TEXT_ROOM_MAX (64 * 1024) /* the most that may be asked for at once */
+#define TEXT_BUFFER_SIZE (256 * 1024 + TEXT_ROOM_MAX)
+#define TEXT_SLOW_BUFFER_SIZE (1024 * 1024 + TEXT_ROOM_MAX)
 #define PUT_SLACK 64
 #define DECIMAL_MAX 10	 /* digits of the largest 32-bit number */
 #define DECIMAL64_MAX 20 /* and of the largest 64-bit one */

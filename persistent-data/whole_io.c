@@ -8,11 +8,6 @@
 #include <unistd.h>
 
 #define PIPE_SIZE (256 * 1024)
-/*
- * What a write to a stream takes at once. For larger writes to a file Linux takes larger pieces of
- * memory, and these can cost three times as much: what a virtual machine's host has to get first.
- */
-#define WRITE_SIZE (128 * 1024)
 
 int read_whole(int fd, void *buffer, size_t length, uint64_t offset)
 {
@@ -72,7 +67,7 @@ int write_stream(int fd, const void *buffer, size_t length)
 	const uint8_t *from = buffer;
 
 	while (length) {
-		ssize_t n = write(fd, from, length < WRITE_SIZE ? length : WRITE_SIZE);
+		ssize_t n = write(fd, from, length < STREAM_WRITE_MAX ? length : STREAM_WRITE_MAX);
 
 		if (n < 0 && errno == EINTR)
 			continue;

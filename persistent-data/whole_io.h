@@ -15,6 +15,11 @@ int write_whole(int fd, const void *buffer, size_t length, uint64_t offset);
 
 /* The same from where a file is at; it need not be one that has places. *nr: what was read, 0 at its end. */
 int read_stream(int fd, void *buffer, size_t length, size_t *nr);
+/*
+ * In writes of STREAM_WRITE_MAX bytes. For larger ones to a file Linux takes larger pieces of memory,
+ * and these can cost three times as much: what a virtual machine's host has to get first.
+ */
+#define STREAM_WRITE_MAX (128 * 1024)
 int write_stream(int fd, const void *buffer, size_t length);
 
 /*

@@ -2,6 +2,7 @@
 /* Numbers as text, against printf; and the buffer on their way out. */
 #include "era/text.h"
 #include "persistent-data/error.h"
+#include "persistent-data/whole_io.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -64,6 +65,7 @@ Test(text, numbered_lines)
 
 struct sunk {
 	size_t size;
+	unsigned nr_odd; /* writes that began somewhere else than a large piece of the file */
 	uint64_t sum;
 	int error;
 };
@@ -74,6 +76,7 @@ static int sink_text(void *context, const char *text, size_t size)
 
 	if (sunk->error)
 		return sunk->error;
+	sunk->nr_odd += sunk->size % STREAM_WRITE_MAX != 0;
 	for (size_t i = 0; i < size; i++)
 		sunk->sum += (sunk->size + i) * (uint8_t)text[i];
 	sunk->size += size;
@@ -89,7 +92,7 @@ static void write_numbers(bool slow)
 	struct text text;
 
 	cr_assert_eq(text_init(&text, &output), PD_OK);
-	for (uint32_t i = 0; i < 100000; i++) {
+	for (uint32_t i = 0; i < 500000; i++) {
 		char *p = text_room(&text, 32);
 
 		text_filled(&text, PUT_LITERAL(put_decimal(p, i), "\n"));
@@ -97,6 +100,7 @@ static void write_numbers(bool slow)
 	}
 	cr_expect_eq(text_flush(&text), PD_OK);
 	cr_expect(sunk.size == expected.size && sunk.sum == expected.sum);
+	cr_expect_eq(sunk.nr_odd, 0);
 	text_destroy(&text);
 }
 
