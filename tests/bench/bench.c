@@ -200,8 +200,7 @@ static const struct input {
 } inputs[] = {
 	{"xml", "r0", "$bin/era_dump r0 > xml"},
 	{"xml8", "u8", "$bin/era_dump --compact u8 > xml8"},
-	{"other", "r0",
-	 "$bin/era_dump r0 | sed \"s/^ *//; s/=\\\"\\([0-9]*\\)\\\"/='\\1'/g\" > other"},
+	{"other", "r0", "$bin/era_dump r0 | tr '\"' \"'\" > other"},
 	{"out", "r0", "truncate -r r0 out; truncate -s +64M out"},
 	{"out8", "u8", "truncate -r u8 out8"},
 	{"out64", "r64", "truncate -r r64 out64"},
