@@ -18,6 +18,7 @@ enum kind {
 	KIND_WORDS,	 /* array block of a bitset */
 	KIND_INDEX,
 	KIND_BITMAP,
+	NR_KINDS,
 };
 
 /* block: as it was read from that place. Numbers of entries are within bounds unless it is unknown. */

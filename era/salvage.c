@@ -435,6 +435,8 @@ int salvage_read(struct salvage *salvage, struct sink *sink, const struct report
 		(struct fold){.finding = report_loss, .more = report_more, .context = salvage};
 	guessed_destroy(&salvage->guessed);
 	if (!r)
+		r = mend_guess(&salvage->mend, &salvage->guessed);
+	if (!r)
 		r = read_states(salvage, sink);
 	fold_finish(&salvage->fold);
 	if (!r)
@@ -470,15 +472,13 @@ static int make(struct block_io *io, const struct found *found, const struct rep
 		struct salvage **result)
 {
 	struct salvage *salvage = calloc(1, sizeof(*salvage));
-	int r = PD_ERR_NO_MEMORY;
+	int r;
 
 	if (!salvage)
-		return r;
+		return PD_ERR_NO_MEMORY;
 	salvage->sink.ops = &salvage_ops;
-	r = mend_init(&salvage->mend, io);
-	if (!r)
-		r = metadata_open_by(&salvage->mend.io, &found->superblocks[0], NULL,
-				     &salvage->metadata);
+	mend_init(&salvage->mend, io);
+	r = metadata_open_by(&salvage->mend.io, &found->superblocks[0], NULL, &salvage->metadata);
 	if (!r)
 		r = survey_states(salvage, found, report);
 	if (r)

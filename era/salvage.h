@@ -11,7 +11,8 @@
  *   shows which writesets they were about: then these count as written in the current era (survey.h),
  * - a writeset of an era that cannot be counts as written in the current era,
  * - blocks that two structures claim are lost to both (see also survey.h),
- * - a node is put together again if it alone is lost and its children can be told (mend.h),
+ * - a node is put together again if its children can be told; what may be in several places counts
+ *   in all of them (mend.h),
  * - sizes are taken for the larger where the superblock and the trees do not agree.
  *
  * Damage that leaves everything sound and in its place, as old content of the very same block, cannot

@@ -2,6 +2,7 @@
 /* Surveys damaged metadata: walks all trees, and compares them with the space map. */
 #include "era/survey.h"
 #include "era/bitmap.h"
+#include "era/finding.h"
 #include "era/forgotten.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"
@@ -25,15 +26,15 @@ struct surveyor {
 	uint64_t array_end;	/* the data blocks that the era array has, */
 	bool array_lost;	/* or all of it is lost */
 	/* What lies below damage was not counted. */
-	uint64_t nr_lost;	  /* nodes of what is live; of the last of them: */
-	uint64_t lost;		  /* its number, */
-	enum structure lost_from; /* and what it belongs to */
-	bool only_tree_lost;	  /* all of them belong to the writeset tree */
+	uint64_t nr_lost;     /* nodes of what is live; */
+	bool only_tree_lost;  /* all of them belong to the writeset tree */
+	struct losses losses; /* the first of them */
 	bool snapshot_lost;
 	bool map_lost,
 		map_doubtful; /* not all of the space map can be read; it is not all in order */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
-	uint64_t nr_forgotten;	   /* of the former, that are not used at all */
+	uint64_t nr_forgotten;	   /* of the former, that are not used at all; */
+	uint64_t nr_orphans;	   /* that are counted once more */
 	struct forgotten forgotten;
 	bool *less;   /* of each metadata block */
 	bool another; /* superblock than the first: the number of data blocks is settled */
@@ -91,18 +92,29 @@ static int probe_eras(struct sink *sink, uint32_t first_block, const uint32_t *e
 static const struct sink_ops probe_ops = {probe_begin, probe_writeset_begin, probe_words,
 					  probe_end,   probe_eras,	     probe_end};
 
+static void note_lost(struct surveyor *surveyor, const struct finding *finding)
+{
+	const struct damage *damage = &finding->damage;
+	struct losses *losses = &surveyor->losses;
+
+	if (losses->nr < MEND_MAX_LOST)
+		losses->nodes[losses->nr++] = (struct lost_node){.structure = finding->structure,
+								 .era = finding->era,
+								 .number = damage->block,
+								 .begin = damage->begin,
+								 .end = damage->end};
+	surveyor->nr_lost++;
+	surveyor->only_tree_lost &= finding->structure == STRUCTURE_WRITESET_TREE;
+}
+
 static int live_finding(void *context, const struct finding *finding)
 {
 	struct surveyor *surveyor = context;
 
 	const struct damage *damage = &finding->damage;
 
-	if (damage->loses_references) {
-		surveyor->nr_lost++;
-		surveyor->lost = damage->block;
-		surveyor->lost_from = finding->structure;
-		surveyor->only_tree_lost &= finding->structure == STRUCTURE_WRITESET_TREE;
-	}
+	if (damage->loses_references)
+		note_lost(surveyor, finding);
 	if (finding->structure != STRUCTURE_ERA_ARRAY)
 		return PD_OK;
 	if (damage->real_end > surveyor->array_end)
@@ -132,7 +144,7 @@ static int walk_live(struct surveyor *surveyor)
 	begin_references(surveyor->metadata);
 	surveyor->array_lost = false;
 	surveyor->only_tree_lost = true;
-	surveyor->nr_lost = 0;
+	surveyor->nr_lost = surveyor->losses.nr = 0;
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
 	return trees_walk(surveyor->metadata, &superblock, false, &visitor);
 }
@@ -181,11 +193,21 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 
 /* The space map's testimony. */
 
+static bool is_among(const struct losses *losses, uint64_t number)
+{
+	for (unsigned i = 0; i < losses->nr; i++)
+		if (losses->nodes[i].number == number)
+			return true;
+	return false;
+}
+
+/* Of what is lost to both it matters only once that it is. */
 static int snapshot_finding(void *context, const struct finding *finding)
 {
 	struct surveyor *surveyor = context;
 
-	surveyor->snapshot_lost |= finding->damage.loses_references;
+	surveyor->snapshot_lost |= finding->damage.loses_references &&
+				   !is_among(&surveyor->losses, finding->damage.block);
 	return PD_OK;
 }
 
@@ -200,6 +222,7 @@ static int walk_snapshot(struct surveyor *surveyor)
 	if (!metadata->live.metadata_snap)
 		return PD_OK;
 	r = metadata_read_snapshot(metadata->io, &metadata->live, &snapshot, &damage);
+	surveyor->losses.other_array = r ? 0 : snapshot.era_array_root;
 	if (!r)
 		return trees_walk(metadata, &snapshot, true, &visitor);
 	surveyor->snapshot_lost = true;
@@ -229,9 +252,11 @@ static int map_mismatch(void *context, uint64_t block, uint32_t stored, uint32_t
 	struct surveyor *surveyor = context;
 
 	surveyor->forgotten.blocks[block] = stored && !counted;
+	surveyor->losses.orphans[block] = stored == counted + 1;
 	surveyor->less[block] = stored < counted;
 	surveyor->nr_more += stored > counted;
 	surveyor->nr_forgotten += surveyor->forgotten.blocks[block];
+	surveyor->nr_orphans += surveyor->losses.orphans[block];
 	surveyor->nr_less += stored < counted;
 	return PD_OK;
 }
@@ -281,16 +306,13 @@ static bool is_superblock_among(const struct surveyor *surveyor)
 	return found;
 }
 
-/*
- * Whether the blocks that are in use and were not met are all that was lost: the space map is beyond
- * doubt, and nothing of them is used by a metadata snapshot as well.
- */
+/* Whether the space map is beyond doubt, so that what it counts and was not met is all that was lost. */
 static bool map_tells_losses(const struct surveyor *surveyor)
 {
 	const struct metadata *metadata = surveyor->metadata;
 
 	return !surveyor->map_lost && !surveyor->map_doubtful && !surveyor->nr_less &&
-	       surveyor->nr_more == surveyor->nr_forgotten &&
+	       surveyor->nr_more == surveyor->nr_orphans &&
 	       metadata->live.space_map.nr_blocks <= metadata->refs.nr_blocks;
 }
 
@@ -326,12 +348,34 @@ static int find_forgotten(struct surveyor *surveyor, const struct report *report
 	survey->everything |= forgotten->rest && !surveyor->nr_lost;
 	survey->writesets_found = !forgotten->rest && !forgotten->doubtful &&
 				  surveyor->only_tree_lost && !surveyor->another &&
+				  surveyor->nr_more == surveyor->nr_forgotten &&
 				  map_tells_losses(surveyor);
 	report_forgotten(surveyor, report);
 	return r;
 }
 
-/* One lost node. If the space map tells what lay below it, it is as good as there. */
+/* Lost nodes. If the space map tells what lay below them, they are as good as there. */
+
+static void report_mended(const struct surveyor *surveyor, const struct lost_node *node,
+			  const struct report *report)
+{
+	struct damage damage = {.block = node->number};
+	struct finding finding = finding_make(node->structure, &damage, AFFECTS_NOTHING);
+	char text[FINDING_TEXT_MAX];
+
+	if (!node->nr_children)
+		return;
+	finding.era = node->structure == STRUCTURE_CURRENT_WRITESET
+			      ? surveyor->survey->superblock.info.current_era
+			      : node->era;
+	finding.damage.what = "lost, and put together again from those that it named";
+	if (!node->in_order)
+		finding.damage.what =
+			"lost; the blocks that it named are known, but not their "
+			"order: data blocks are of the latest era that any gives them";
+	finding_text(&finding, text);
+	report_message(report, "%s", text);
+}
 
 /* What was never written to takes no memory, and should not. */
 static void clear(bool *blocks, uint64_t nr_blocks)
@@ -341,39 +385,29 @@ static void clear(bool *blocks, uint64_t nr_blocks)
 			blocks[i] = false;
 }
 
-static int try_to_mend(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+static void forget_counts(struct surveyor *surveyor)
 {
-	enum kind leaves =
-		surveyor->lost_from == STRUCTURE_WRITESET_TREE ? KIND_WRITESETS : KIND_POINTERS;
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
-	bool mended = false;
-	int r = PD_OK;
 
-	if (!surveyor->snapshot_lost && map_tells_losses(surveyor))
-		r = mend_node(mend, surveyor->lost, leaves, surveyor->forgotten.blocks, nr_blocks,
-			      &mended);
-	if (mended)
-		report_message(report,
-			       "%s: metadata block %llu: lost, and put together again from the %u "
-			       "that it named",
-			       structure_name(surveyor->lost_from),
-			       (unsigned long long)surveyor->lost, mend->nr_children);
-	return r;
+	surveyor->snapshot_lost = surveyor->map_lost = surveyor->map_doubtful = false;
+	surveyor->nr_more = surveyor->nr_less = surveyor->nr_forgotten = surveyor->nr_orphans = 0;
+	clear(surveyor->forgotten.blocks, nr_blocks);
+	clear(surveyor->losses.orphans, nr_blocks);
+	clear(surveyor->less, nr_blocks);
 }
 
-static int mend_lost(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+static int mend_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
-	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
+	struct losses *losses = &surveyor->losses;
 	int r = walk_snapshot(surveyor);
 
 	if (!r)
 		r = compare_counts(surveyor);
-	if (!r)
-		r = try_to_mend(surveyor, mend, report);
-	surveyor->snapshot_lost = surveyor->map_lost = surveyor->map_doubtful = false;
-	surveyor->nr_more = surveyor->nr_less = surveyor->nr_forgotten = 0;
-	clear(surveyor->forgotten.blocks, nr_blocks);
-	clear(surveyor->less, nr_blocks);
+	if (!r && !surveyor->snapshot_lost && map_tells_losses(surveyor))
+		r = mend_lost(mend, losses);
+	for (unsigned i = 0; !r && i < losses->nr; i++)
+		report_mended(surveyor, &losses->nodes[i], report);
+	forget_counts(surveyor);
 	return r ? r : walk_live(surveyor);
 }
 
@@ -381,8 +415,8 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 {
 	int r = walk_live(surveyor);
 
-	if (!r && mend && surveyor->nr_lost == 1)
-		r = mend_lost(surveyor, mend, report);
+	if (!r && mend && surveyor->nr_lost && surveyor->nr_lost == surveyor->losses.nr)
+		r = mend_trees(surveyor, mend, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
 	if (!r && settle_nr_blocks(surveyor, report))
 		r = walk_live(surveyor);
@@ -400,14 +434,20 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 
 static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
+	struct losses *losses = &surveyor->losses;
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
 	int r = PD_ERR_NO_MEMORY;
 
 	surveyor->forgotten.blocks = calloc(nr_blocks, sizeof(*surveyor->forgotten.blocks));
 	surveyor->less = calloc(nr_blocks, sizeof(*surveyor->less));
-	if (surveyor->forgotten.blocks && surveyor->less)
+	losses->nr_blocks = nr_blocks;
+	losses->forgotten = surveyor->forgotten.blocks;
+	losses->orphans = calloc(nr_blocks, sizeof(*losses->orphans));
+	losses->reader = &surveyor->metadata->reader;
+	if (surveyor->forgotten.blocks && surveyor->less && losses->orphans)
 		r = survey_trees(surveyor, mend, report);
 	free(surveyor->forgotten.blocks);
+	free(losses->orphans);
 	free(surveyor->less);
 	return r;
 }

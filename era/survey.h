@@ -28,7 +28,7 @@ struct survey {
 
 /*
  * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. mend: the
- * device, where a node is mended if no more is lost; NULL: it cannot be. What is found is reported.
+ * device, where lost nodes are mended as far as they can be; NULL: none are. What is found is reported.
  * PD_ERR_NO_MEMORY. To be destroyed in any case.
  */
 int survey_make(struct survey *survey, struct metadata *metadata, struct mend *mend,
