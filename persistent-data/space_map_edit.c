@@ -249,13 +249,17 @@ int space_map_edit_place(struct space_map_edit *map)
 	bool moved = true;
 	int r = PD_OK;
 
-	/* Every round but the last moves a block that never moves again. */
+	/*
+	 * Every round but the last moves a block that never moves again. The index block comes last, as
+	 * the kernel's does: see era/find.c.
+	 */
 	while (!r && moved) {
 		moved = false;
-		r = place(map, &map->places.index_block, &moved);
 		for (unsigned i = 0; !r && i < map->nr_bitmaps; i++)
 			if (map->dirty[i])
 				r = place(map, &map->places.bitmaps[i].block, &moved);
+		if (!r)
+			r = place(map, &map->places.index_block, &moved);
 	}
 	return r;
 }
