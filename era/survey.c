@@ -32,6 +32,7 @@ struct surveyor {
 	bool snapshot_lost;
 	bool map_lost,
 		map_doubtful; /* not all of the space map can be read; it is not all in order */
+	bool exact_lost;      /* its tree of counts above two cannot; no matter if there are none */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all; */
 	uint64_t nr_orphans;	   /* that are counted once more */
@@ -233,8 +234,10 @@ static int map_damage(void *context, const struct damage *damage)
 {
 	struct surveyor *surveyor = context;
 
-	(void)damage;
-	surveyor->map_lost = true;
+	if (damage->block == surveyor->metadata->live.space_map.ref_count_root)
+		surveyor->exact_lost = true;
+	else
+		surveyor->map_lost = true;
 	return PD_OK;
 }
 
@@ -280,7 +283,8 @@ static void judge_pointers(struct surveyor *surveyor, const struct report *repor
 {
 	struct ref_counts *refs = &surveyor->metadata->refs;
 
-	if (!surveyor->nr_less || !(surveyor->nr_more || surveyor->nr_lost || surveyor->map_lost))
+	if (!surveyor->nr_less ||
+	    !(surveyor->nr_more || surveyor->nr_lost || surveyor->map_lost || surveyor->exact_lost))
 		return;
 	for (uint64_t i = SUPERBLOCK_BLOCK + 1; i < refs->nr_blocks; i++)
 		if (surveyor->less[i])
@@ -390,6 +394,7 @@ static void forget_counts(struct surveyor *surveyor)
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
 
 	surveyor->snapshot_lost = surveyor->map_lost = surveyor->map_doubtful = false;
+	surveyor->exact_lost = false;
 	surveyor->nr_more = surveyor->nr_less = surveyor->nr_forgotten = surveyor->nr_orphans = 0;
 	clear(surveyor->forgotten.blocks, nr_blocks);
 	clear(surveyor->losses.orphans, nr_blocks);

@@ -64,6 +64,19 @@ static void lose_all_leaves(struct hostile *hostile)
 	lose(hostile, AT_CURRENT_LEAF);
 }
 
+/* There are no counts above two. */
+static void lose_counts_as_well(struct hostile *hostile)
+{
+	lose(hostile, AT_ERA_LEAF);
+	lose(hostile, AT_REF_COUNTS);
+}
+
+static void lose_high_count(struct hostile *hostile)
+{
+	lose_counts_as_well(hostile);
+	builder_set_count(image_of(hostile), hostile->at[AT_CURRENT_LEAF], 3);
+}
+
 /* The writeset is lost, but it takes nothing else with it. */
 static void lose_bitset_and_block(struct hostile *hostile)
 {
@@ -173,6 +186,9 @@ static const struct loss losses[] = {
 	{"a writeset's, and its block", NULL, lose_bitset_and_block, 1482, 1482, in_any_order},
 	{"the era array's, and the writeset tree", NULL, lose_tree_as_well, 604, 1500,
 	 in_any_order},
+	{"the era array's, and the reference counts", NULL, lose_counts_as_well, 604, 604,
+	 in_any_order},
+	{"the era array's, and a count above two", NULL, lose_high_count, 2500, 3000, all_eras},
 	{"the era array's, and a block of it", NULL, lose_array_block_as_well, 2500, 3000,
 	 all_eras},
 	{"the era array's, and a count", NULL, lose_count, 2500, 3000, all_eras},
