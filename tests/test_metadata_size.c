@@ -157,16 +157,16 @@ Test(metadata_size, nonsense_is_refused)
 {
 	EXPECT_NO("either", "--snapshot");
 	EXPECT_NO("either", "--nr-blocks", "1", "--device-size", "1");
-	EXPECT_NO("not what", "--nr-blocks", "0");
-	EXPECT_NO("not what", "--nr-blocks", "2147483648");
-	EXPECT_NO("not what", "--device-size", "0");
-	EXPECT_NO("not what", "--device-size", "1x");
-	EXPECT_NO("not what", "--device-size", "1g", "--block-size", "7");
-	EXPECT_NO("not what", "--device-size", "1g", "--block-size", "0");
-	EXPECT_NO("not what", "--device-size", "1g", "--writesets", "0");
-	EXPECT_NO("not what", "--device-size", "1g", "-u", "x");
-	EXPECT_NO("not what", "--device-size", "1g", "-u", "");
-	EXPECT_NO("not what", "--device-size", "1g", "-nmedium");
+	EXPECT_NO("--nr-blocks: not what", "--nr-blocks", "0");
+	EXPECT_NO("--nr-blocks: not what", "--nr-blocks", "2147483648");
+	EXPECT_NO("--device-size: not what", "--device-size", "0");
+	EXPECT_NO("--device-size: not what", "--device-size", "1x");
+	EXPECT_NO("--block-size: not what", "--device-size", "1g", "--block-size", "7");
+	EXPECT_NO("--block-size: not what", "--device-size", "1g", "--block-size", "0");
+	EXPECT_NO("--writesets: not what", "--device-size", "1g", "--writesets", "0");
+	EXPECT_NO("--unit: not what", "--device-size", "1g", "-u", "x");
+	EXPECT_NO("--unit: not what", "--device-size", "1g", "-u", "");
+	EXPECT_NO("--numeric-only: not what", "--device-size", "1g", "-nmedium");
 	EXPECT_NO("larger ones", "--device-size", "1E", "--block-size", "8");
 	EXPECT_NO("not understood", "--device-size", "1g", "more");
 }

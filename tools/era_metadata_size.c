@@ -220,6 +220,15 @@ static bool take_option(struct options *options, int c)
 	}
 }
 
+static const char *option_name(int c)
+{
+	const struct option *option = long_options;
+
+	while (option->val != c)
+		option++;
+	return option->name;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.unit = 's', .need.nr_writesets = SIZE_DEFAULT_WRITESETS};
@@ -231,7 +240,8 @@ int main(int argc, char **argv)
 		if (c == 'h' || c == 'V' || c == '?')
 			return cli_common_option(&cli, c);
 		if (!take_option(&options, c))
-			return cli_usage_error(&cli, "not what that option takes: %s", optarg);
+			return cli_usage_error(&cli, "--%s: not what it takes: %s", option_name(c),
+					       optarg);
 	}
 	if (optind < argc)
 		return cli_usage_error(&cli, "an operand that is not understood: %s", argv[optind]);
