@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define AGAIN_MSEC 100
+
 /* Requests. Each puts its answer into reply, without a newline. */
 
 typedef char reply_text[CONTROL_LINE_MAX];
@@ -111,17 +113,18 @@ static void do_line(struct control *control, struct control_client *client, cons
 
 /* Clients. */
 
-static void add_client(struct control *control)
+/* false: none can be added now, for want of descriptors or memory. */
+static bool add_client(struct control *control)
 {
 	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
-		return;
-	if (control->nr_clients == CONTROL_MAX_CLIENTS) {
+		return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+	if (control->nr_clients < CONTROL_MAX_CLIENTS)
+		control->clients[control->nr_clients++] = (struct control_client){.fd = fd};
+	else
 		close(fd);
-		return;
-	}
-	control->clients[control->nr_clients++] = (struct control_client){.fd = fd};
+	return true;
 }
 
 static void remove_client(struct control *control, unsigned i)
@@ -159,24 +162,27 @@ static void *serve(void *context)
 {
 	struct control *control = context;
 	struct pollfd fds[CONTROL_MAX_CLIENTS + 2];
+	bool accepting = true;
 
 	for (;;) {
 		unsigned nr = control->nr_clients;
 
 		for (unsigned i = 0; i < nr; i++)
 			fds[i] = (struct pollfd){control->clients[i].fd, POLLIN, 0};
-		fds[nr] = (struct pollfd){control->listener, POLLIN, 0};
+		/* Where no client can be accepted, those who wait do so until it is tried again. */
+		fds[nr] = (struct pollfd){accepting ? control->listener : -1, POLLIN, 0};
 		fds[nr + 1] = (struct pollfd){control->stop[0], POLLIN, 0};
-		if (poll(fds, nr + 2, -1) < 0 && errno != EINTR)
-			return NULL;
+		if (poll(fds, nr + 2, accepting ? -1 : AGAIN_MSEC) < 0) {
+			usleep(AGAIN_MSEC * 1000);
+			continue;
+		}
 		if (fds[nr + 1].revents)
 			return NULL;
 		/* From the last one down: the last takes the place of one that is removed. */
 		for (unsigned i = nr; i-- > 0;)
 			if (fds[i].revents && !hear_client(control, &control->clients[i]))
 				remove_client(control, i);
-		if (fds[nr].revents)
-			add_client(control);
+		accepting = !fds[nr].revents || add_client(control);
 	}
 }
 

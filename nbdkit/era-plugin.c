@@ -28,9 +28,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define SECTOR_SIZE 512
+#define SPARE_DESCRIPTORS 8
 
 /* nbdkit has one plugin a process, and hands nothing of ours to the functions below. */
 static struct {
@@ -176,6 +178,25 @@ static void era_unload(void)
 }
 
 /* Connections: all share the one device. */
+
+/*
+ * nbdkit without a file descriptor for another connection tries again and again, with a message each
+ * time, and nobody could ask on the control socket either. So some are left.
+ */
+static int era_preconnect(int readonly)
+{
+	int spare[SPARE_DESCRIPTORS], nr = 0;
+
+	(void)readonly;
+	while (nr < SPARE_DESCRIPTORS && (spare[nr] = dup(server.device.file.fd)) >= 0)
+		nr++;
+	for (int i = 0; i < nr; i++)
+		close(spare[i]);
+	if (nr == SPARE_DESCRIPTORS)
+		return 0;
+	nbdkit_error("too many connections for the number of files that may be open");
+	return -1;
+}
 
 static void *era_open(int readonly)
 {
@@ -354,6 +375,7 @@ static struct nbdkit_plugin plugin = {
 	.after_fork = era_after_fork,
 	.cleanup = era_cleanup,
 	.unload = era_unload,
+	.preconnect = era_preconnect,
 	.open = era_open,
 	.get_size = era_get_size,
 	.can_write = yes,

@@ -22,6 +22,7 @@ static const int end_signals[NR_SIGNALS] = {SIGINT, SIGQUIT, SIGTERM};
 static struct {
 	bool started;
 	pthread_t thread;
+	DIR *fds;    /* all that are open; this one is early, for there may be no more later */
 	int told[2]; /* a pipe: of a signal; closed at the other end: to stop */
 	struct sigaction before[NR_SIGNALS]; /* nbdkit's own */
 } state;
@@ -51,14 +52,12 @@ static void hang_up_on(int fd)
 /* nbdkit does not tell which sockets are its clients'. */
 static void hang_up_on_all(void)
 {
-	DIR *fds = opendir("/proc/self/fd");
 	const struct dirent *entry;
 
-	while (fds && (entry = readdir(fds)))
+	rewinddir(state.fds);
+	while ((entry = readdir(state.fds)))
 		if (entry->d_name[0] != '.')
 			hang_up_on(atoi(entry->d_name));
-	if (fds)
-		closedir(fds);
 }
 
 static void *watch(void *context)
@@ -92,16 +91,30 @@ static void chain_handlers(void)
 	}
 }
 
+static int open_all(void)
+{
+	state.told[0] = state.told[1] = -1;
+	state.fds = opendir("/proc/self/fd");
+	return !state.fds || pipe2(state.told, O_CLOEXEC | O_NONBLOCK) ? errno : 0;
+}
+
+static void close_all(void)
+{
+	if (state.fds)
+		closedir(state.fds);
+	for (int i = 0; i < 2; i++)
+		if (state.told[i] >= 0)
+			close(state.told[i]);
+}
+
 int hang_up_start(void)
 {
-	int r = pipe2(state.told, O_CLOEXEC | O_NONBLOCK) ? errno : 0;
+	int r = open_all();
 
-	if (r)
-		return r;
-	r = pthread_create(&state.thread, NULL, watch, NULL);
+	if (!r)
+		r = pthread_create(&state.thread, NULL, watch, NULL);
 	if (r) {
-		close(state.told[0]);
-		close(state.told[1]);
+		close_all();
 		return r;
 	}
 	state.started = true;
@@ -116,7 +129,8 @@ void hang_up_stop(void)
 	for (int i = 0; i < NR_SIGNALS; i++)
 		sigaction(end_signals[i], &state.before[i], NULL);
 	close(state.told[1]);
+	state.told[1] = -1;
 	pthread_join(state.thread, NULL);
-	close(state.told[0]);
+	close_all();
 	state.started = false;
 }

@@ -274,6 +274,23 @@ stop TERM
 ok 'sound again' era_check "$work/meta"
 ok 'all of the parallel writes' is '<blocks><rangebegin="0"end="800"/></blocks>' changed $((now + 2))
 
+# So few descriptors that clients use them up: whoever comes too late is turned away, or waits, and the
+# server rests meanwhile. A sanitizer needs some of its own.
+
+crowded() { PATH=/usr/bin:$PATH timeout 60 python3 tests/support/few_descriptors.py "$server" "$work" "$1"; }
+if [ -z "${ERA_SANITIZED:-}" ]; then
+serve_with() { local serve_command=(prlimit --nofile="$1" "${serve_command[@]}"); serve; }
+ok 'served with few descriptors at first' serve_with 40:4096
+ok 'it takes more' crowded all
+stop TERM
+ok 'served with few descriptors' serve_with 40:40
+ok 'too many clients are turned away' crowded turned-away
+ok 'whoever has a message waits' crowded waits
+ok 'an end in the midst of them' crowded ends
+stop TERM
+ok 'sound after that' era_check "$work/meta"
+fi
+
 # What cannot be served.
 
 ok 'another block size' fails '128 sectors, not 64' \

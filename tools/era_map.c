@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -74,6 +75,17 @@ static const char *parameter(const char *name, const char *value)
 	abort();
 }
 
+/* Each connection takes some, and nbdkit does badly without. */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run_nbdkit(const struct cli *cli, const struct options *options, char **operands,
 		      uint32_t block_size)
 {
@@ -102,6 +114,7 @@ static int run_nbdkit(const struct cli *cli, const struct options *options, char
 	arguments[nr++] = parameter("block-size", sectors);
 	if (options->control)
 		arguments[nr++] = parameter("control", options->control);
+	allow_many_files();
 	execvp(arguments[0], (char *const *)(uintptr_t)arguments);
 	return cli_fail(cli, "nbdkit: %s", strerror(errno));
 }
