@@ -4,7 +4,7 @@
 
 struct exclusive {
 	int fd;	     /* -1: not open */
-	int backing; /* of a loop device: its file, which is locked; -1: none */
+	int backing; /* of a loop device: what is behind it, which is locked; -1: none */
 };
 
 #define EXCLUSIVE_CLOSED ((struct exclusive){-1, -1})
@@ -12,8 +12,8 @@ struct exclusive {
 /*
  * Opens a file or block device to read and write, for itself alone: a block device against whoever
  * else opens it exclusively, a mount among them; a file against whoever locks it, as the commands and
- * other servers do; a loop device against both, if it is the whole of its file. 0 or an errno value:
- * EBUSY: in use; EROFS: a device that is read-only; EINVAL: no file or block device.
+ * other servers do; a loop device against both, see backing.h. 0 or an errno value: EBUSY: in use;
+ * EROFS: a device that is read-only; EINVAL: no file or block device.
  */
 int exclusive_open(const char *path, struct exclusive *file);
 void exclusive_close(struct exclusive *file);

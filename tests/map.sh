@@ -157,6 +157,74 @@ loops_are_refused()
 	fails 'in use' "${serve_command[@]}" "$work/meta2" "$loop" 128 --socket "$work/nbd2" || return 1
 	losetup -d "$loop" && loops=()
 }
+
+# Of one file, part 1 is from 1 to 5 MiB, part 2 from 5 to 7 MiB.
+refuses_part()	# OFFSET SIZE_LIMIT
+{
+	local loop
+
+	loop=$(losetup -f --show -o "$1" --sizelimit "$2" "$work/parts") && loops+=("$loop") || return 1
+	fails 'in use' "${serve_command[@]}" "$work/meta2" "$loop" 128 --socket "$work/nbd2" || return 1
+	losetup -d "$loop" && unset 'loops[-1]'
+}
+refuses_loop_of()	# FILE_OR_DEVICE
+{
+	local loop
+
+	loop=$(losetup -f --show "$1") && loops+=("$loop") || return 1
+	fails 'in use' "${serve_command[@]}" "$work/meta2" "$loop" 128 --socket "$work/nbd2" || return 1
+	losetup -d "$loop" && unset 'loops[-1]'
+}
+check_parts()
+{
+	local meta origin
+
+	truncate -s 9M "$work/parts"
+	meta=$(losetup -f --show -o 1M --sizelimit 4M "$work/parts") && loops+=("$meta")
+	origin=$(losetup -f --show -o 5M --sizelimit 2M "$work/parts") && loops+=("$origin")
+	ok 'two parts of a file' serve
+	ok '- the same part' refuses_part 1M 4M
+	ok '- one that begins before it' refuses_part 512K 1M
+	ok '- one that ends in it' refuses_part 6M 0
+	ok '- one that begins where the file does' refuses_part 0 512K
+	ok '- the file' fails 'in use' \
+		"${serve_command[@]}" "$work/meta2" "$work/parts" 128 --socket "$work/nbd2"
+	ok '- a loop device of the file' refuses_loop_of "$work/parts"
+	ok '- a loop device of one of them' refuses_loop_of "$origin"
+	ok '- a command that writes' fails 'in use' era_restore -i /dev/null -o "$work/parts"
+	stop TERM
+	ok 'they are free again' refuses_nothing_of "$origin"
+	check_partitions
+	losetup -d "$meta" "$origin" && loops=()
+}
+refuses_nothing_of()	# ORIGIN
+{
+	local meta=$work/meta2 origin=$1
+
+	serve || return 1
+	stop TERM
+	rm "$work/meta2" && truncate -s 1M "$work/meta2"
+}
+# The first one is part 2 from above.
+check_partitions()
+{
+	local loop
+
+	loop=$(losetup -f --show "$work/parts") && loops+=("$loop")
+	if addpart "$loop" 1 10240 4096 2>"$work/out" && [ -b "${loop}p1" ]; then
+		ok 'a partition' refuses_nothing_of "${loop}p1"
+		ok 'served with what is a partition as well' serve
+		ok '- the partition' fails 'in use' \
+			"${serve_command[@]}" "$work/meta2" "${loop}p1" 128 --socket "$work/nbd2"
+		stop TERM
+		delpart "$loop" 1
+	else
+		echo "skipped: partitions: $(head -n 1 "$work/out")"
+		skipped=$((skipped + 1))
+	fi
+	losetup -d "$loop"
+	unset 'loops[-1]'
+}
 ln "$work/meta" "$work/hard" && ln -s meta "$work/symbolic"
 for name in hard symbolic; do
 	ok "the metadata by a $name link" fails 'in use' \
@@ -165,6 +233,9 @@ done
 rm "$work/hard" "$work/symbolic"
 if losetup -f >"$work/out" 2>&1; then
 	ok 'the file that is served, by a loop device' loops_are_refused
+	stop TERM
+	check_parts
+	ok 'served again after these' serve
 else
 	echo 'loop devices: cannot be had, skipped'
 	skipped=$((skipped + 1))
