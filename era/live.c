@@ -361,6 +361,11 @@ static int format(struct live *live, struct block_io *io, uint32_t data_block_si
 	return r ? r : live_commit(live);
 }
 
+static const char *reason(int r)
+{
+	return r == PD_ERR_IO ? strerror(errno) : pd_error_text(r);
+}
+
 static int open_sound(struct live *live, struct block_io *io, uint32_t data_block_size,
 		      const struct report *report)
 {
@@ -377,8 +382,11 @@ static int open_sound(struct live *live, struct block_io *io, uint32_t data_bloc
 				 data_block_size);
 	if (!r)
 		r = metadata_read(metadata, NULL, report);
-	if (!r)
+	if (!r) {
 		r = transaction_open(&live->tx, io, &metadata->live.space_map, &metadata->refs);
+		if (r)
+			report_error(report, r, "space map: cannot be read: %s", reason(r));
+	}
 	live->now.superblock = metadata->live;
 	/* That it was shut down cleanly is true no longer. The kernel writes 0 as well. */
 	live->now.superblock.flags = 0;
@@ -453,11 +461,6 @@ static int check_sizes(uint32_t data_block_size, uint32_t nr_blocks, const struc
 		return PD_OK;
 	return report_error(report, PD_ERR_USAGE, "%s: %llu", damage.what,
 			    (unsigned long long)damage.found);
-}
-
-static const char *reason(int r)
-{
-	return r == PD_ERR_IO ? strerror(errno) : pd_error_text(r);
 }
 
 static int open_or_format(struct live *live, struct block_io *io, uint32_t data_block_size,

@@ -10,6 +10,7 @@
 #include "tests/support/world.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -583,6 +584,34 @@ static int open_with(uint32_t block_size, uint32_t nr_blocks)
 
 	live_close(&other);
 	return r;
+}
+
+static void count_message(void *context, const char *text)
+{
+	unsigned *nr = context;
+
+	cr_expect(*text);
+	++*nr;
+}
+
+Test(live, says_why_it_cannot_be_opened)
+{
+	long nth = 0;
+	int r;
+
+	begin(100, 5000);
+	live_close(&live);
+	do {
+		unsigned nr = 0;
+		struct report report = {count_message, &nr};
+
+		world.failure = (struct failure){FAIL_READS, nth++, true, EIO};
+		r = live_open(&live, world.io, BLOCK_SIZE, world.nr_blocks, &report);
+		live_close(&live);
+		cr_expect_eq(!nr, !r, "read %ld", nth);
+	} while (r);
+	cr_expect(nth > 5);
+	end();
 }
 
 Test(live, refuses)
