@@ -11,6 +11,7 @@
  * come by then, with one commit.
  */
 #include "era/map.h"
+#include "era/epochs.h"
 #include "era/live.h"
 #include "persistent-data/error.h"
 
@@ -18,14 +19,12 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECTOR_SIZE 512
 #define METADATA_BLOCK_SECTORS (METADATA_BLOCK_SIZE / SECTOR_SIZE)
-#define CACHE_LINE 64
 #define DIGEST_STEPS_PER_COMMIT 16
 
 /* Data blocks [begin, end) to be marked, for a writer that waits. */
@@ -36,16 +35,8 @@ struct mark {
 	struct mark *next;
 };
 
-/* Aligned: those of two epochs are counted by different threads at the same time. */
-struct epoch {
-	_Alignas(CACHE_LINE) _Atomic uint64_t nr_writes; /* that take part in it */
-	_Atomic uint64_t *marked;
-};
-
 struct era_map {
-	struct epoch epochs[2];
-	_Alignas(CACHE_LINE) _Atomic unsigned epoch;
-	_Atomic bool draining;	  /* somebody waits for the end of an epoch */
+	struct epochs epochs;
 	pthread_mutex_t rollover; /* held from a rollover until its old epoch has ended */
 
 	struct live live; /* belongs to whoever's turn it is */
@@ -55,7 +46,7 @@ struct era_map {
 
 	pthread_mutex_t mutex; /* for what follows */
 	uint64_t next_ticket, turn;
-	pthread_cond_t turns, drained, digestion;
+	pthread_cond_t turns, digestion;
 	struct mark *waiting, **waiting_end;
 	struct era_map_status status;
 	bool started, stop;
@@ -94,6 +85,13 @@ static void end_turn(struct era_map *map)
 	pthread_cond_broadcast(&map->turns);
 }
 
+static void give_up_turn(struct era_map *map)
+{
+	pthread_mutex_lock(&map->mutex);
+	end_turn(map);
+	pthread_mutex_unlock(&map->mutex);
+}
+
 static void want_digestion(struct era_map *map)
 {
 	map->digest = true;
@@ -107,103 +105,6 @@ static void note_result(struct era_map *map, int r)
 	map->status.error = r;
 	if (!r && map->stalled)
 		want_digestion(map);
-}
-
-/* Epochs. */
-
-static void leave(struct era_map *map, unsigned epoch)
-{
-	/* Who drains says so before looking at the number: one of us two sees what the other did. */
-	if (atomic_fetch_sub(&map->epochs[epoch & 1].nr_writes, 1) != 1 ||
-	    !atomic_load(&map->draining))
-		return;
-	pthread_mutex_lock(&map->mutex);
-	pthread_cond_broadcast(&map->drained);
-	pthread_mutex_unlock(&map->mutex);
-}
-
-/*
- * Takes part in the epoch that is going on then.
- *
- * We are counted before we look at the epoch once more; a rollover opens the next epoch before it looks
- * at the count. All four have one order, which every thread sees (that is C's default for atomics): so
- * either the rollover sees us and waits, or we see the next epoch, and are in the old one no longer.
- * Whoever tests bits of an epoch, and writes to the origin because of them, is waited for. Epochs do
- * not come back: there are no more of them than eras.
- */
-static unsigned enter(struct era_map *map)
-{
-	for (;;) {
-		unsigned epoch = atomic_load(&map->epoch);
-
-		atomic_fetch_add(&map->epochs[epoch & 1].nr_writes, 1);
-		if (atomic_load(&map->epoch) == epoch)
-			return epoch;
-		leave(map, epoch);
-	}
-}
-
-static size_t nr_words(const struct era_map *map)
-{
-	return (size_t)map->nr_blocks / 64 + 1;
-}
-
-/* What is clear is only looked at: so pages that nobody has marked anything in still cost no memory. */
-static void clear_marked(const struct era_map *map, struct epoch *epoch)
-{
-	for (size_t i = 0; i < nr_words(map); i++)
-		if (atomic_load_explicit(&epoch->marked[i], memory_order_relaxed))
-			atomic_store_explicit(&epoch->marked[i], 0, memory_order_relaxed);
-}
-
-/* Opens the next epoch, whose bits are all clear, and waits for the end of the old one. */
-static void change_epoch(struct era_map *map)
-{
-	unsigned old = atomic_fetch_add(&map->epoch, 1);
-	struct epoch *epoch = &map->epochs[old & 1];
-
-	pthread_mutex_lock(&map->mutex);
-	end_turn(map);
-	atomic_store(&map->draining, true);
-	while (atomic_load(&epoch->nr_writes))
-		pthread_cond_wait(&map->drained, &map->mutex);
-	atomic_store(&map->draining, false);
-	pthread_mutex_unlock(&map->mutex);
-	clear_marked(map, epoch);
-}
-
-/* Of the word that holds bit `begin`: the bits of [begin, end). */
-static uint64_t word_mask(uint32_t begin, uint32_t end)
-{
-	uint64_t mask = UINT64_MAX << (begin % 64);
-
-	if (end / 64 == begin / 64)
-		mask &= (UINT64_C(1) << (end % 64)) - 1;
-	return mask;
-}
-
-static uint32_t next_word(uint32_t begin)
-{
-	return (begin | 63) + 1;
-}
-
-static bool is_marked(const struct epoch *epoch, uint32_t begin, uint32_t end)
-{
-	for (; begin < end; begin = next_word(begin)) {
-		uint64_t mask = word_mask(begin, end);
-
-		if ((atomic_load_explicit(&epoch->marked[begin / 64], memory_order_acquire) &
-		     mask) != mask)
-			return false;
-	}
-	return true;
-}
-
-static void set_marked(struct epoch *epoch, uint32_t begin, uint32_t end)
-{
-	for (; begin < end; begin = next_word(begin))
-		atomic_fetch_or_explicit(&epoch->marked[begin / 64], word_mask(begin, end),
-					 memory_order_release);
 }
 
 /* Marking: the metadata are changed by whoever has the turn. */
@@ -220,18 +121,18 @@ static int mark_on_disk(struct live *live, const void *context)
 /* The epoch cannot end meanwhile: to begin one takes a turn too. */
 static int mark_list(struct era_map *map, struct mark *list)
 {
-	struct epoch *epoch = &map->epochs[atomic_load(&map->epoch) & 1];
+	unsigned epoch = epochs_now(&map->epochs);
 	bool all_marked = true;
 	int r;
 
 	for (struct mark *mark = list; mark; mark = mark->next)
-		all_marked &= is_marked(epoch, mark->begin, mark->end);
+		all_marked &= epochs_is_marked(&map->epochs, epoch, mark->begin, mark->end);
 	r = all_marked ? PD_OK : live_change(&map->live, mark_on_disk, list);
 	for (struct mark *mark = list; mark; mark = mark->next) {
 		mark->result = r;
 		mark->error = errno;
 		if (!r)
-			set_marked(epoch, mark->begin, mark->end);
+			epochs_set_marked(&map->epochs, epoch, mark->begin, mark->end);
 	}
 	return r;
 }
@@ -314,11 +215,11 @@ int era_map_begin_write(struct era_map *map, uint64_t offset, uint64_t length,
 	for (;;) {
 		int r;
 
-		write->epoch = enter(map);
-		if (is_marked(&map->epochs[write->epoch & 1], begin, end))
+		write->epoch = epochs_enter(&map->epochs);
+		if (epochs_is_marked(&map->epochs, write->epoch, begin, end))
 			return PD_OK;
 		/* No era waits for our commit to begin. If one began before we are back: once more. */
-		leave(map, write->epoch);
+		epochs_leave(&map->epochs, write->epoch);
 		r = mark(map, begin, end);
 		if (r)
 			return r;
@@ -327,7 +228,7 @@ int era_map_begin_write(struct era_map *map, uint64_t offset, uint64_t length,
 
 void era_map_end_write(struct era_map *map, const struct era_map_write *write)
 {
-	leave(map, write->epoch);
+	epochs_leave(&map->epochs, write->epoch);
 }
 
 /* Messages. */
@@ -371,17 +272,16 @@ static int change_in_turn(struct era_map *map,
 
 static int begin_era(struct era_map *map, int (*change)(struct live *live, const void *context))
 {
+	unsigned old = 0;
 	int r;
 
 	pthread_mutex_lock(&map->rollover);
 	r = change_in_turn(map, change);
-	if (!r) {
-		change_epoch(map);
-	} else {
-		pthread_mutex_lock(&map->mutex);
-		end_turn(map);
-		pthread_mutex_unlock(&map->mutex);
-	}
+	if (!r)
+		old = epochs_open_next(&map->epochs);
+	give_up_turn(map);
+	if (!r)
+		epochs_end(&map->epochs, old);
 	pthread_mutex_unlock(&map->rollover);
 	return r;
 }
@@ -400,9 +300,7 @@ int era_map_drop_metadata_snap(struct era_map *map)
 {
 	int r = change_in_turn(map, drop_snapshot);
 
-	pthread_mutex_lock(&map->mutex);
-	end_turn(map);
-	pthread_mutex_unlock(&map->mutex);
+	give_up_turn(map);
 	return r;
 }
 
@@ -491,17 +389,6 @@ void era_map_status_text(const struct era_map_status *status, char text[ERA_MAP_
 
 /* Opening and closing. */
 
-static int init_marked(struct era_map *map)
-{
-	for (int i = 0; i < 2; i++) {
-		/* calloc: pages of a device that is hardly written cost no memory. */
-		map->epochs[i].marked = calloc(nr_words(map), sizeof(uint64_t));
-		if (!map->epochs[i].marked)
-			return PD_ERR_NO_MEMORY;
-	}
-	return PD_OK;
-}
-
 static int init(struct era_map *map, uint32_t data_block_size, uint64_t origin_bytes,
 		const struct report *report)
 {
@@ -512,7 +399,6 @@ static int init(struct era_map *map, uint32_t data_block_size, uint64_t origin_b
 	pthread_mutex_init(&map->rollover, NULL);
 	pthread_mutex_init(&map->mutex, NULL);
 	pthread_cond_init(&map->turns, NULL);
-	pthread_cond_init(&map->drained, NULL);
 	pthread_cond_init(&map->digestion, NULL);
 	map->waiting_end = &map->waiting;
 	map->origin_bytes = origin_bytes;
@@ -521,7 +407,7 @@ static int init(struct era_map *map, uint32_t data_block_size, uint64_t origin_b
 		return report_error(report, PD_ERR_USAGE,
 				    "more data blocks than the format allows: take larger ones");
 	map->nr_blocks = (uint32_t)nr_blocks;
-	return init_marked(map);
+	return epochs_init(&map->epochs, map->nr_blocks);
 }
 
 int era_map_open(struct block_io *io, uint32_t data_block_size, uint64_t origin_bytes,
@@ -589,12 +475,10 @@ void era_map_abandon(struct era_map *map)
 {
 	stop(map);
 	live_close(&map->live);
-	for (int i = 0; i < 2; i++)
-		free((void *)map->epochs[i].marked);
+	epochs_destroy(&map->epochs);
 	pthread_mutex_destroy(&map->rollover);
 	pthread_mutex_destroy(&map->mutex);
 	pthread_cond_destroy(&map->turns);
-	pthread_cond_destroy(&map->drained);
 	pthread_cond_destroy(&map->digestion);
 	free(map);
 }
