@@ -94,7 +94,8 @@ class Model:
                 found = origin.read(len(data))
                 for block in range(begin, end) if data else ():
                     at = max(block * self.block_bytes - offset, 0)
-                    if found[at:at + 16] and found[at:at + 16] == data[at:at + 16]:
+                    # Less could be zeroes, and there already.
+                    if len(found) >= at + 16 and found[at:at + 16] == data[at:at + 16]:
                         self.note(block, block + 1, era, True)
         self.pending.clear()
 
