@@ -2,13 +2,12 @@
 /*
  * The era target for many threads.
  *
- * Two copies of the current writeset, in memory and for even and odd epochs, say what is durably
- * marked. An epoch is the time between two rollovers. A write takes part in the epoch from the test of
- * its bits to its end; a rollover opens the next epoch and waits for those who are left in the old one.
+ * A write asks the current epoch (epochs.h) whether its blocks are marked, and needs nothing else if they
+ * are. If not, it waits for whoever marks them in the metadata (struct live).
  *
- * The metadata (struct live) belong to one thread at a time, in the order in which they asked. Of
- * writers that have to mark only the first one asks: when its turn has come it marks for all who have
- * come by then, with one commit.
+ * The metadata belong to one thread at a time, in the order in which they asked for a turn. Of writers
+ * that wait only the first one asks: when its turn has come it leads, and marks for all who have come by
+ * then, with one commit.
  */
 #include "era/map.h"
 #include "era/epochs.h"

@@ -5,13 +5,15 @@
  * The way of a write, from the client to the superblock:
  *
  *	era_pwrite()				nbdkit calls it, in as many threads as there are requests
- *	  era_map_begin_write()			era/map.c: returns at once if its blocks are marked already
- *	    mark(), lead()			one of the writers who wait marks for all of them
+ *	  era_map_begin_write()			era/map.c: returns at once if its blocks are marked (epochs.c)
+ *	    mark(), lead(), mark_list()		one of the writers who wait marks for all of them
  *	      live_change()			era/live.c: as one commit, in spite of little room
  *		live_mark()			the blocks' bits in the current writeset
- *		  bitset_edit_set() ...		in shadows of its blocks and of the nodes above them
+ *		  bitset_edit_set()		persistent-data/: array_edit.c, btree_edit.c find them,
+ *		    transaction_shadow()	and what changes is a copy, of the nodes above too
  *		live_commit()
- *		  transaction_commit()		persistent-data/: blocks, flush, superblock, flush
+ *		  transaction_commit()		these and the space map, flush, superblock, flush
+ *	      epochs_set_marked()		whoever writes there from now on returns at once
  *	  origin_write()			only now
  *	  era_map_end_write()			a checkpoint that waits for it may return
  */
