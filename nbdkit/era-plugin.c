@@ -4,18 +4,18 @@
  *
  * The way of a write, from the client to the superblock:
  *
- *	era_pwrite()				nbdkit calls it, in as many threads as there are requests
- *	  era_map_begin_write()			era/map.c: returns at once if its blocks are marked (epochs.c)
- *	    mark(), lead(), mark_list()		one of the writers who wait marks for all of them
- *	      live_change()			era/live.c: as one commit, in spite of little room
- *		live_mark()			the blocks' bits in the current writeset
- *		  bitset_edit_set()		persistent-data/: array_edit.c, btree_edit.c find them,
- *		    transaction_shadow()	and what changes is a copy, of the nodes above too
- *		live_commit()
- *		  transaction_commit()		these and the space map, flush, superblock, flush
- *	      epochs_set_marked()		whoever writes there from now on returns at once
- *	  origin_write()			only now
- *	  era_map_end_write()			a checkpoint that waits for it may return
+ *	era_pwrite()                      nbdkit calls it, in as many threads as there are requests
+ *	  era_map_begin_write()           era/map.c: returns at once if its blocks are marked
+ *	    mark(), lead()                one of the writers who wait marks for all of them
+ *	      live_change()               era/live.c: as one commit, in spite of little room
+ *	        live_mark()               the blocks' bits in the current writeset
+ *	          bitset_edit_set()       persistent-data/: found by array_edit.c, btree_edit.c
+ *	            transaction_shadow()  what changes is a copy, of the nodes above too
+ *	        live_commit()
+ *	          transaction_commit()    copies and space map, flush, superblock, flush
+ *	      epochs_set_marked()         whoever writes there from now on returns at once
+ *	  origin_write()                  only now
+ *	  era_map_end_write()             a checkpoint that waits for it may return
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
