@@ -2,7 +2,6 @@
 /* Reads a cache's mappings from XML, through expat. */
 #include "era/cache_xml.h"
 #include "era/markup.h"
-#include "persistent-data/error.h"
 
 #include <string.h>
 

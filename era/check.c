@@ -4,8 +4,6 @@
 #include "era/trees.h"
 #include "persistent-data/error.h"
 
-#include <string.h>
-
 struct check {
 	struct metadata *metadata;
 	const struct check_visitor *visitor;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Prints sets of changed blocks. */
 #include "era/formats.h"
-#include "persistent-data/error.h"
 
 #include <stdio.h>
 

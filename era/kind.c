@@ -7,7 +7,6 @@
 #include "persistent-data/checksum.h"
 #include "persistent-data/le.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static enum kind kind_of_node(const uint8_t *block)

@@ -3,7 +3,6 @@
 #include "era/logical.h"
 #include "persistent-data/error.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 #include "persistent-data/le.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Arrays that are walked at once, array blocks that they may have, nodes that may be on a level. */
 #define ARRAYS_MAX 4096

@@ -8,7 +8,6 @@
 #include "tests/support/device.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 
 #define MAX_LOST 16
 

@@ -11,7 +11,6 @@
 #include "tests/support/stream_log.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_BLOCKS 5000

@@ -5,7 +5,6 @@
 #include "persistent-data/le.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint32_t crc32c_by_bits(uint32_t crc, const uint8_t *data, size_t length)

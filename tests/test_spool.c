@@ -5,7 +5,6 @@
 #include "tests/support/stream_log.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

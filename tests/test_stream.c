@@ -14,7 +14,6 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A model: eras, and writesets as a byte for each bit. */
 

@@ -6,8 +6,6 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* The numbers about which digits change: powers of ten, of two, and their neighbours. */
 static unsigned edges(uint32_t *numbers)

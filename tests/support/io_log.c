@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Devices that write down what is written to them. */
 #include "tests/support/io_log.h"
-#include "persistent-data/error.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A metadata device that is recorded, and what was written to the origin when. */
 #include "tests/support/world.h"
-#include "persistent-data/error.h"
 
 #include <criterion/criterion.h>
 #include <limits.h>
