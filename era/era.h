@@ -40,8 +40,8 @@ struct era;
 
 enum era_source {
 	/*
-	 * The metadata as it stands. The target must not be active: open a block device with O_EXCL
-	 * to be sure of that.
+	 * The metadata as it stands. The target must not be active: to be sure of that, open a block
+	 * device with O_EXCL, and lock a file, which era_map may serve (flock(2), LOCK_SH | LOCK_NB).
 	 */
 	ERA_OFFLINE,
 	/*

@@ -9,6 +9,8 @@
 #ifndef PERSISTENT_DATA_BLOCK_IO_H
 #define PERSISTENT_DATA_BLOCK_IO_H
 
+#include "persistent-data/error.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -124,6 +124,15 @@ pc() { PKG_CONFIG_PATH=$root/opt/era/lib/pkgconfig pkg-config --define-prefix "$
 	"$root/opt/era/lib/libera.a" -Wl,--no-whole-archive $(pc --static --libs)) ||
 	fail "not all libraries are named in libera.pc"
 
+# Each header brings along what a caller needs to handle its errors.
+for header in era/era.h era/map.h persistent-data/block_io.h; do
+	echo "#include <$header>
+int main(void) { return !pd_error_text(PD_ERR_IO); }" > "$root/work/alone.c"
+	# shellcheck disable=SC2046,SC2086
+	(cd "$root/work" && "$CC" -std=c99 -pedantic -Wall -Wextra -Werror $sanitize $(pc --cflags) \
+		-o alone alone.c $(pc --libs)) || fail "$header does not do alone"
+done
+
 # A C++ program that calls a function of each header.
 cat > "$root/work/plus.cc" <<'END'
 #include <era/era.h>
