@@ -9,13 +9,13 @@
 #ifndef ERA_EPOCHS_H
 #define ERA_EPOCHS_H
 
+#include "persistent-data/memory.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define CACHE_LINE 64
 
 /* Aligned: those of two epochs are counted by different threads at the same time. */
 struct epoch {

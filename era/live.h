@@ -38,12 +38,8 @@ struct live {
 /*
  * Opens metadata, or formats a device that begins with a block of zeroes, makes it nr_blocks data
  * blocks large and begins an era: all as when the kernel's target resumes, and committed. io stays the
- * caller's and must outlive it; nobody else may use it. What is wrong is reported:
- *
- * PD_ERR_USAGE: sizes that cannot be, or other than those of the metadata; PD_ERR_UNSUPPORTED: no era
- * metadata, or no era is left; PD_ERR_CORRUPT: damaged, if only by a leaked block; PD_ERR_NO_SPACE: for
- * this era, or for the next one where they are formatted or grow; PD_ERR_IO; PD_ERR_NO_MEMORY. Close in
- * any case.
+ * caller's and must outlive it; nobody else may use it. What is wrong is reported; the errors are those
+ * of era_map_open(). Close in any case.
  */
 int live_open(struct live *live, struct block_io *io, uint32_t data_block_size, uint32_t nr_blocks,
 	      const struct report *report);

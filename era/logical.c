@@ -2,6 +2,7 @@
 /* Folds writesets into the era array. */
 #include "era/logical.h"
 #include "persistent-data/error.h"
+#include "persistent-data/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,6 @@
 #define STRETCH 1024 /* data blocks */
 #define STRETCH_WORDS (STRETCH / 64)
 #define AHEAD 2 /* stretches: so far ahead of what is folded others are brought into the cache */
-
-#define CACHE_LINE 64 /* bytes */
 
 #define GROUP_MAX UINT8_MAX
 

@@ -33,9 +33,13 @@ extern "C" {
 struct era_map;
 
 /*
- * Opens or formats metadata, makes them fit an origin of so many bytes, and begins an era; see
- * live_open() for the errors, which are reported. data_block_size: sectors. io and report stay the
- * caller's and must outlive the result. No thread is left running: a program may fork then.
+ * Opens or formats metadata, makes them fit an origin of so many bytes, and begins an era.
+ * data_block_size: sectors. io and report stay the caller's and must outlive the result. No thread is
+ * left running: a program may fork then. What is wrong is reported:
+ *
+ * PD_ERR_USAGE: sizes that cannot be, or other than those of the metadata; PD_ERR_UNSUPPORTED: no era
+ * metadata, or no era is left; PD_ERR_CORRUPT: damaged, if only by a leaked block; PD_ERR_NO_SPACE: for
+ * this era, or for the next one where they are formatted or grow; PD_ERR_IO; PD_ERR_NO_MEMORY.
  */
 int era_map_open(struct block_io *io, uint32_t data_block_size, uint64_t origin_bytes,
 		 const struct report *report, struct era_map **result);

@@ -2,6 +2,7 @@
 /* Text on its way out. */
 #include "era/text.h"
 #include "persistent-data/error.h"
+#include "persistent-data/memory.h"
 #include "persistent-data/thread.h"
 #include "persistent-data/whole_io.h"
 #include "persistent-data/worker.h"
@@ -10,11 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PAGE 4096 /* no less than PUT_SLACK */
-
 static char *new_buffer(const struct text *text)
 {
-	return aligned_alloc(PAGE, text->buffer_size + PAGE);
+	_Static_assert(PUT_SLACK <= MEMORY_PAGE, "a page is slack enough");
+	return aligned_alloc(MEMORY_PAGE, text->buffer_size + MEMORY_PAGE);
 }
 
 int text_init(struct text *text, const struct text_output *output)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fresh memory, all of which will be used: to get its pages one fault at a time is dear. */
+/* Memory as the machine has it. */
 #ifndef PERSISTENT_DATA_MEMORY_H
 #define PERSISTENT_DATA_MEMORY_H
 
@@ -8,8 +8,11 @@
 #include <sys/mman.h>
 
 #define MEMORY_PAGE 4096
+#define CACHE_LINE 64 /* bytes, as most processors have it */
 
-/* What the memory holds does not change. Where the kernel cannot do it, nothing happens. */
+/*
+ * Gets the pages of fresh memory, all of which will be used: one fault at a time that is dear. What the
+ * memory holds does not change. Where the kernel cannot do it, nothing happens. */
 static inline void memory_populate(void *memory, size_t size)
 {
 #ifdef MADV_POPULATE_WRITE /* since Linux 5.14 */

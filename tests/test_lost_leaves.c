@@ -117,28 +117,31 @@ static void leave_old_block(struct hostile *hostile)
 	builder_set_count(image, old, 1);
 }
 
-static void lengthen_block(struct hostile *hostile)
+/* The era array's leaf is lost, and a field of another block changed. */
+static void lose_and_set(struct hostile *hostile, enum place place, size_t field, uint32_t value)
 {
 	lose(hostile, AT_ERA_LEAF);
-	hostile_poke(hostile, AT_ERA_BLOCK_2, ARRAY_NR_ENTRIES, 4, 965);
+	hostile_poke(hostile, place, field, 4, value);
+}
+
+static void lengthen_block(struct hostile *hostile)
+{
+	lose_and_set(hostile, AT_ERA_BLOCK_2, ARRAY_NR_ENTRIES, 965);
 }
 
 static void shorten_block(struct hostile *hostile)
 {
-	lose(hostile, AT_ERA_LEAF);
-	hostile_poke(hostile, AT_ERA_BLOCK_1, ARRAY_NR_ENTRIES, 4, 964);
+	lose_and_set(hostile, AT_ERA_BLOCK_1, ARRAY_NR_ENTRIES, 964);
 }
 
 static void widen_block(struct hostile *hostile)
 {
-	lose(hostile, AT_ERA_LEAF);
-	hostile_poke(hostile, AT_ERA_BLOCK_1, ARRAY_MAX_ENTRIES, 4, 1019);
+	lose_and_set(hostile, AT_ERA_BLOCK_1, ARRAY_MAX_ENTRIES, 1019);
 }
 
 static void resize(struct hostile *hostile)
 {
-	lose(hostile, AT_ERA_LEAF);
-	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 2999);
+	lose_and_set(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 2999);
 }
 
 /* It is sound, but something else; so the superblock may be an old one. */
