@@ -25,7 +25,8 @@ int text_init(struct text *text, const struct text_output *output)
 	text->buffer = new_buffer(text);
 	text->end = text->buffer;
 	text->writer = NULL;
-	text->being_written = NULL;
+	text->other = NULL;
+	text->turn = 0;
 	return text->buffer ? PD_OK : PD_ERR_NO_MEMORY;
 }
 
@@ -42,7 +43,7 @@ void text_destroy(struct text *text)
 {
 	arrive(text);
 	worker_close(text->writer);
-	free(text->being_written);
+	free(text->other);
 	free(text->buffer);
 	text->buffer = NULL;
 }
@@ -73,23 +74,23 @@ void text_print(struct text *text, const char *format, ...)
 		text_filled(text, to + n);
 }
 
-static int write_passed_on(void *context)
+static int write_part(void *context)
 {
-	const struct text *text = context;
+	const struct text_part *part = context;
 
-	return text->output.write(text->output.context, text->being_written, text->size);
+	return part->output->write(part->output->context, part->text, part->size);
 }
 
 /* The second buffer and its writer; where they cannot be had, one buffer does. */
 static bool open_writer(struct text *text)
 {
-	if (text->being_written)
+	if (text->other)
 		return true;
 	if (!text->output.slow || thread_nr_processors() < 2)
 		return false;
 	text->writer = text->writer ? text->writer : worker_open();
-	text->being_written = text->writer ? new_buffer(text) : NULL;
-	return text->being_written;
+	text->other = text->writer ? new_buffer(text) : NULL;
+	return text->other;
 }
 
 /*
@@ -102,18 +103,17 @@ void text_pass_on(struct text *text)
 	size_t rest = filled % STREAM_WRITE_MAX;
 	char *full = text->buffer;
 	bool has_writer = open_writer(text);
+	struct text_part *part = &text->parts[text->turn++ % 2];
 
-	arrive(text);
+	*part = (struct text_part){&text->output, full, filled - rest};
+	if (!text->error)
+		text->error = has_writer ? worker_start(text->writer, write_part, part)
+					 : write_part(part);
 	if (has_writer) {
-		text->buffer = text->being_written;
-		text->being_written = full;
+		text->buffer = text->other;
+		text->other = full;
 	}
-	text->size = filled - rest;
-	if (!text->error && has_writer)
-		worker_start(text->writer, write_passed_on, text);
-	else if (!text->error)
-		text->error = text->output.write(text->output.context, full, text->size);
-	memcpy(text->buffer, full + text->size, rest);
+	memcpy(text->buffer, full + part->size, rest);
 	text->end = text->buffer + rest;
 }
 

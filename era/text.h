@@ -35,6 +35,13 @@ struct text_output {
 	bool slow;
 };
 
+/* Text that is passed on. */
+struct text_part {
+	const struct text_output *output;
+	const char *text;
+	size_t size;
+};
+
 struct text {
 	struct text_output output;
 	int error;
@@ -42,8 +49,9 @@ struct text {
 	char *buffer;
 	size_t buffer_size;    /* without slack */
 	struct worker *writer; /* NULL: there is none */
-	char *being_written;   /* a second buffer, which is the writer's; NULL: there is none yet */
-	size_t size;	       /* of the text in that */
+	char *other; /* a second buffer, which the writer may be at; NULL: there is none yet */
+	struct text_part parts[2]; /* the last that were passed on, by turns */
+	unsigned turn;
 };
 
 /* PD_ERR_NO_MEMORY. */

@@ -257,7 +257,7 @@ static void begin_ahead(struct ahead *ahead)
 {
 	ahead->rooms[ahead->next].size = 0;
 	ahead->going_on = true;
-	worker_start(ahead->worker, fill_room, ahead);
+	(void)worker_start(ahead->worker, fill_room, ahead);
 }
 
 /* The text that was read ahead, if there is any. */

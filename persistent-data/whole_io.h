@@ -16,10 +16,11 @@ int write_whole(int fd, const void *buffer, size_t length, uint64_t offset);
 /* The same from where a file is at; it need not be one that has places. *nr: what was read, 0 at its end. */
 int read_stream(int fd, void *buffer, size_t length, size_t *nr);
 /*
- * In writes of STREAM_WRITE_MAX bytes. For larger ones to a file Linux takes larger pieces of memory,
- * and these can cost three times as much: what a virtual machine's host has to get first.
+ * In writes of STREAM_WRITE_MAX bytes. Linux takes memory for a file in pieces as large as the writes.
+ * The largest that it keeps lists of for each processor are of 32 KiB; larger ones it seeks elsewhere,
+ * and on a virtual machine, whose host has to get that memory first, writing can take three times as long.
  */
-#define STREAM_WRITE_MAX (128 * 1024)
+#define STREAM_WRITE_MAX (32 * 1024)
 int write_stream(int fd, const void *buffer, size_t length);
 
 /*

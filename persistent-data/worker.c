@@ -1,32 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that does one job at a time. */
+/* A thread that does one job behind the other. */
 #include "persistent-data/worker.h"
 #include "persistent-data/thread.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+struct job {
+	int (*run)(void *context);
+	void *context;
+};
 
 struct worker {
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t changed;
-	enum { IDLE, WAITING, GOING_ON, DONE } state;
 	bool closing, has_thread;
 	pthread_t thread;
-	int (*job)(void *context);
-	void *context;
-	int result;
+	struct job jobs[2]; /* the n-th is at n % 2 */
+	uint64_t nr_started, nr_begun, nr_done;
+	int error; /* of the first job that failed */
 };
+
+static bool job_waits(const struct worker *worker)
+{
+	return worker->nr_begun == worker->nr_done && worker->nr_begun < worker->nr_started;
+}
 
 static void do_job(struct worker *worker)
 {
-	int result;
+	const struct job *job = &worker->jobs[worker->nr_begun++ % 2];
+	int r = worker->error;
 
-	worker->state = GOING_ON;
-	pthread_mutex_unlock(&worker->lock);
-	result = worker->job(worker->context);
-	pthread_mutex_lock(&worker->lock);
-	worker->result = result;
-	worker->state = DONE;
+	if (!r) {
+		pthread_mutex_unlock(&worker->lock);
+		r = job->run(job->context);
+		pthread_mutex_lock(&worker->lock);
+	}
+	worker->error = r;
+	worker->nr_done++;
 	pthread_cond_broadcast(&worker->changed);
 }
 
@@ -36,7 +48,7 @@ static void *work(void *context)
 
 	pthread_mutex_lock(&worker->lock);
 	while (!worker->closing) {
-		if (worker->state == WAITING)
+		if (job_waits(worker))
 			do_job(worker);
 		else
 			pthread_cond_wait(&worker->changed, &worker->lock);
@@ -73,28 +85,36 @@ void worker_close(struct worker *worker)
 	free(worker);
 }
 
-void worker_start(struct worker *worker, int (*job)(void *context), void *context)
+/* Returns when that many jobs are done, with what came of them. */
+static int wait_for(struct worker *worker, uint64_t nr_jobs)
 {
+	while (worker->nr_done < nr_jobs) {
+		if (job_waits(worker))
+			do_job(worker);
+		else
+			pthread_cond_wait(&worker->changed, &worker->lock);
+	}
+	return worker->error;
+}
+
+int worker_start(struct worker *worker, int (*run)(void *context), void *context)
+{
+	int r;
+
 	pthread_mutex_lock(&worker->lock);
-	worker->job = job;
-	worker->context = context;
-	worker->state = WAITING;
+	worker->jobs[worker->nr_started++ % 2] = (struct job){run, context};
 	pthread_cond_broadcast(&worker->changed);
+	r = wait_for(worker, worker->nr_started - 1);
 	pthread_mutex_unlock(&worker->lock);
+	return r;
 }
 
 int worker_wait(struct worker *worker)
 {
-	int result = 0;
+	int r;
 
 	pthread_mutex_lock(&worker->lock);
-	if (worker->state == WAITING)
-		do_job(worker);
-	while (worker->state == GOING_ON)
-		pthread_cond_wait(&worker->changed, &worker->lock);
-	if (worker->state == DONE)
-		result = worker->result;
-	worker->state = IDLE;
+	r = wait_for(worker, worker->nr_started);
 	pthread_mutex_unlock(&worker->lock);
-	return result;
+	return r;
 }

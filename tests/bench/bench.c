@@ -134,6 +134,14 @@ static void conclude(const struct bench_settings *settings, const struct command
 		      !(what->gigabytes > 0 && row->gigabytes >= what->gigabytes);
 }
 
+static bool fio_round(const char *path, uint64_t size, struct command *fio)
+{
+	double seconds = device_fio(path, size);
+
+	fio->seconds[fio->nr_runs++] = seconds;
+	return seconds > 0;
+}
+
 /* Where loop devices or fio cannot be had, the row tells nothing. */
 static void measure_device(const struct bench_settings *settings, struct bench_row *row)
 {
@@ -148,13 +156,28 @@ static void measure_device(const struct bench_settings *settings, struct bench_r
 	snprintf(line, sizeof(line), "%s/%.*s%s", settings->bin, (int)strcspn(what->ours, "&"),
 		 what->ours, path);
 	for (unsigned i = 0; i < settings->nr_rounds && !row->skipped; i++) {
-		run_command(&ours);
-		floor.seconds[i] = device_fio(path, file_size(settings, what->device));
-		row->skipped = floor.seconds[i] <= 0;
-		floor.nr_runs++;
+		if (i % 2 == 0)
+			run_command(&ours);
+		row->skipped = !fio_round(path, file_size(settings, what->device), &floor);
+		if (i % 2 == 1)
+			run_command(&ours);
 	}
 	device_detach(path);
 	conclude(settings, &ours, &floor, &peer, 0, row);
+}
+
+/* One behind the other, and the other way round in every second round: the first may find less at hand. */
+static void run_in_turns(struct command *ours, struct command *floor, struct command *peer,
+			 unsigned nr_rounds)
+{
+	struct command *turns[] = {ours, floor, peer};
+
+	for (unsigned i = 0; i < 3 * nr_rounds; i++) {
+		struct command *next = turns[i / 3 % 2 ? 2 - i % 3 : i % 3];
+
+		if (next != peer || peer->sum < PEER_SECONDS)
+			run_command(next);
+	}
 }
 
 static void measure(const struct bench_settings *settings, struct bench_row *row)
@@ -178,12 +201,7 @@ static void measure(const struct bench_settings *settings, struct bench_row *row
 	peer.line = settings->peer && !what->no_peer
 			    ? fill_in(settings, settings->peer, peer_line, &lines)
 			    : NULL;
-	for (unsigned i = 0; i < settings->nr_rounds; i++) {
-		run_command(&ours);
-		run_command(&floor);
-		if (peer.sum < PEER_SECONDS)
-			run_command(&peer);
-	}
+	run_in_turns(&ours, &floor, &peer, settings->nr_rounds);
 	conclude(settings, &ours, &floor, &peer, lines.bytes, row);
 	free(line);
 	free((char *)(uintptr_t)floor.line);
@@ -303,7 +321,7 @@ static const char *absolute(const char *path, char result[PATH_MAX])
 
 int main(int argc, char **argv)
 {
-	struct bench_settings settings = {.nr_blocks = 10000000, .nr_rounds = 7};
+	struct bench_settings settings = {.nr_blocks = 10000000, .nr_rounds = 8};
 	const char *directory = "build/bench/inputs", *peer = NULL, *json_path = "build/bench.json";
 	char paths[4][PATH_MAX];
 	FILE *json;
