@@ -126,7 +126,7 @@ help:
 	@echo 'lint       style, cppcheck, manual pages, scripts'
 	@echo 'format     bring the sources into the style that lint asks for'
 	@echo 'bench      measure the commands against plain loops and other implementations;'
-	@echo '           BLOCKS=10000000 data blocks, ROUNDS=7, BENCH_DIR= for the inputs, PEER=dir'
+	@echo '           BLOCKS=10000000 data blocks, ROUNDS=8, BENCH_DIR= for the inputs, PEER=dir'
 	@echo 'valgrind   the commands under valgrind'
 	@echo 'fuzz       fuzz the readers for SECONDS= each (60)'
 	@echo 'coverage   which lines of the library no test reaches'
@@ -247,7 +247,7 @@ BENCH_DIR ?= build/bench/inputs
 bench:
 	@tests/need build
 	@$(REMAKE) -s all $(BENCH_BIN)
-	@build/bench/bench -n $(or $(BLOCKS),10000000) -r $(or $(ROUNDS),7) -d $(BENCH_DIR) \
+	@build/bench/bench -n $(or $(BLOCKS),10000000) -r $(or $(ROUNDS),8) -d $(BENCH_DIR) \
 		-j build/bench.json -p '$(PEER)'
 
 valgrind:
