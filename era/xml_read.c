@@ -183,12 +183,17 @@ static void XMLCALL on_end(void *user_data, const XML_Char *name)
 		conclude(xml, element->end(&xml->document));
 }
 
+static bool is_white(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
 static void XMLCALL on_text(void *user_data, const XML_Char *text, int length)
 {
 	struct xml_read *xml = user_data;
 
 	for (int i = 0; i < length; i++) {
-		if (!strchr(" \t\r\n", text[i]) || !text[i]) {
+		if (!is_white(text[i])) {
 			refuse(xml, "text where there should be none", NULL);
 			return;
 		}

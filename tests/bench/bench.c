@@ -17,6 +17,8 @@
 
 #define PEER_SECONDS 20.0 /* the others are not waited for any longer */
 #define MIB 1048576
+#define DEVICE_ROUNDS 3 /* as many more of them, since disks vary more than memory */
+#define ROUNDS_MAX (RUN_ROUNDS_MAX / DEVICE_ROUNDS)
 
 #define CHECK "era_check -q "
 #define CHANGED "era_invalidate --written-since "
@@ -155,7 +157,7 @@ static void measure_device(const struct bench_settings *settings, struct bench_r
 		return;
 	snprintf(line, sizeof(line), "%s/%.*s%s", settings->bin, (int)strcspn(what->ours, "&"),
 		 what->ours, path);
-	for (unsigned i = 0; i < settings->nr_rounds && !row->skipped; i++) {
+	for (unsigned i = 0; i < DEVICE_ROUNDS * settings->nr_rounds && !row->skipped; i++) {
 		if (i % 2 == 0)
 			run_command(&ours);
 		row->skipped = !fio_round(path, file_size(settings, what->device), &floor);
@@ -332,7 +334,7 @@ int main(int argc, char **argv)
 		if (c == 'n')
 			settings.nr_blocks = strtoull(optarg, NULL, 10);
 		else if (c == 'r')
-			settings.nr_rounds = (unsigned)strtoul(optarg, NULL, 10) % RUN_ROUNDS_MAX;
+			settings.nr_rounds = (unsigned)strtoul(optarg, NULL, 10) % ROUNDS_MAX;
 		else if (c == 'd')
 			directory = optarg;
 		else if (c == 'j')
