@@ -385,7 +385,7 @@ static int open_sound(struct live *live, struct block_io *io, uint32_t data_bloc
 	if (!r) {
 		r = transaction_open(&live->tx, io, &metadata->live.space_map, &metadata->refs);
 		if (r)
-			report_error(report, r, "space map: cannot be read: %s", reason(r));
+			report_error(report, r, "cannot be opened to be changed: %s", reason(r));
 	}
 	live->now.superblock = metadata->live;
 	/* That it was shut down cleanly is true no longer. The kernel writes 0 as well. */

@@ -4,12 +4,27 @@
 #include "persistent-data/btree_edit.h"
 #include "persistent-data/error.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CACHE_BLOCKS 4096 /* 16 MiB */
 
 static const struct btree_values exact_counts = {.size = sizeof(uint32_t)};
+
+/*
+ * What is there was read from a cache, perhaps: whoever wrote it may have been killed before the flush,
+ * or the flush may have failed, behind which a cache takes for written what is not. The superblock must
+ * be durable before a block is reused that only an older one refers to.
+ */
+static int make_superblock_durable(struct transaction *tx)
+{
+	int r = block_io_read(tx->io, 0, 1, tx->superblock);
+
+	if (!r)
+		r = block_io_write(tx->io, 0, 1, tx->superblock);
+	return r ? r : block_io_flush(tx->io);
+}
 
 static int init(struct transaction *tx, struct block_io *io, uint64_t nr_blocks)
 {
@@ -22,7 +37,9 @@ static int init(struct transaction *tx, struct block_io *io, uint64_t nr_blocks)
 	r = block_cache_init(&tx->cache, io);
 	if (!r)
 		r = space_map_edit_init(&tx->map, nr_blocks);
-	return r || tx->superblock ? r : PD_ERR_NO_MEMORY;
+	if (!r && !tx->superblock)
+		r = PD_ERR_NO_MEMORY;
+	return r ? r : make_superblock_durable(tx);
 }
 
 int transaction_create(struct transaction *tx, struct block_io *io)
@@ -87,10 +104,21 @@ int transaction_read(struct transaction *tx, uint64_t block, enum block_type typ
 	return r;
 }
 
+static int check_writable(const struct transaction *tx)
+{
+	if (!tx->in_doubt)
+		return PD_OK;
+	errno = EIO;
+	return PD_ERR_IO;
+}
+
 int transaction_new(struct transaction *tx, enum block_type type, uint64_t *block, uint8_t **data)
 {
 	struct cached_block *cached;
-	int r = tx->in_doubt ? PD_ERR_IO : space_map_edit_allocate(&tx->map, block);
+	int r = check_writable(tx);
+
+	if (!r)
+		r = space_map_edit_allocate(&tx->map, block);
 
 	if (r)
 		return r;
@@ -152,7 +180,9 @@ int transaction_trim(struct transaction *tx)
 	if (tx->cache.nr <= CACHE_BLOCKS)
 		return PD_OK;
 	/* New blocks may be written at any time: nothing refers to them before the commit. */
-	r = tx->in_doubt ? PD_ERR_IO : block_cache_write(&tx->cache);
+	r = check_writable(tx);
+	if (!r)
+		r = block_cache_write(&tx->cache);
 	if (!r)
 		block_cache_empty(&tx->cache);
 	return r;
@@ -215,8 +245,10 @@ static void accept(struct transaction *tx)
 
 int transaction_commit(struct transaction *tx, transaction_superblock superblock, void *context)
 {
-	int r = tx->in_doubt ? PD_ERR_IO : add_space_map(tx);
+	int r = check_writable(tx);
 
+	if (!r)
+		r = add_space_map(tx);
 	if (!r)
 		r = block_cache_write(&tx->cache);
 	if (!r)

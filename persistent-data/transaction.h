@@ -26,13 +26,14 @@ struct transaction {
 
 /*
  * For metadata that is made anew on a device of which nothing is in use but block 0. io stays the
- * caller's and must outlive it. PD_ERR_NO_MEMORY, PD_ERR_NO_SPACE; close in any case.
+ * caller's and must outlive it. Block 0 is made durable as it is. PD_ERR_NO_MEMORY, PD_ERR_NO_SPACE,
+ * PD_ERR_IO; close in any case.
  */
 int transaction_create(struct transaction *tx, struct block_io *io);
 
 /*
  * For metadata that was found sound: refs has all its references counted, those to the space map's own
- * blocks as well, and they are what the space map says.
+ * blocks as well, and they are what the space map says. The rest is as for transaction_create().
  */
 int transaction_open(struct transaction *tx, struct block_io *io, const struct space_map_root *root,
 		     const struct ref_counts *refs);

@@ -426,6 +426,44 @@ Test(live, failing_flushes)
 		fail_at(FAIL_FLUSHES, nth, true);
 }
 
+/*
+ * Killed between a superblock and its flush, or that flush failed, and served again: what it left is
+ * read from a cache. Nothing that the superblock before that one needs may be overwritten before this
+ * one is durable.
+ */
+static bool cut_power_after_failed_flush(long nth)
+{
+	static struct world_check check;
+	struct power_cuts cuts = {&world.log, WORLD_METADATA, 300, NULL, 3, 4, &check, world_check};
+	bool failed;
+	int r;
+
+	srand(8);
+	world_init(&world, 300, 70000);
+	world.failure = (struct failure){FAIL_FLUSHES, nth, false, EIO};
+	r = open_live();
+	for (size_t i = 0; !r && i < NR_EVERYTHING; i++)
+		r = everything[i]();
+	failed = failure_happened(&world.failure);
+	cr_assert(!r || failed, "%s", pd_error_text(r));
+	live_close(&live);
+	world.failure.kinds = 0;
+	cr_assert_eq(open_live(), PD_OK);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(write_some(), PD_OK);
+	memset(&check, 0, sizeof(check));
+	check.world = &world;
+	power_cuts_check(&cuts, 0);
+	end();
+	return failed;
+}
+
+Test(live, power_cuts_after_failed_flushes)
+{
+	for (long nth = 0; cut_power_after_failed_flush(nth); nth++)
+		;
+}
+
 Test(live, failing_reads)
 {
 	for (long nth = 0; fail_at(FAIL_READS, nth, false); nth++)
