@@ -97,7 +97,8 @@ static int lock_file(int fd, uint64_t begin, uint64_t length)
 	return errno == EWOULDBLOCK || errno == EACCES ? EBUSY : errno;
 }
 
-int backing_lock(int fd, dev_t device, int *backing)
+/* *behind is what is to be closed then; -1: it is no loop device, or nothing is to be had. */
+static int lock_behind(int fd, dev_t device, int *behind)
 {
 	char name[PATH_MAX];
 	struct loop_info64 info;
@@ -105,14 +106,39 @@ int backing_lock(int fd, dev_t device, int *backing)
 	uint64_t length;
 	int r;
 
-	*backing = -1;
+	*behind = -1;
 	if (!read_attribute(device, "loop/backing_file", name, sizeof(name)) &&
 	    !read_attribute(device, "../loop/backing_file", name, sizeof(name)))
 		return 0;
 	if (ioctl(fd, LOOP_GET_STATUS64, &info) || ioctl(fd, BLKGETSIZE64, &length))
 		return errno;
-	r = open_backing(name, &info, backing);
-	if (r || *backing < 0 || fstat(*backing, &st) || S_ISBLK(st.st_mode))
+	r = open_backing(name, &info, behind);
+	if (r || *behind < 0 || fstat(*behind, &st) || S_ISBLK(st.st_mode))
 		return r;
-	return lock_file(*backing, info.lo_offset + partition_begin(device), length);
+	return lock_file(*behind, info.lo_offset + partition_begin(device), length);
+}
+
+int backing_lock(int fd, dev_t device, struct backing *backing)
+{
+	struct stat st;
+	int behind, r;
+
+	backing->nr = 0;
+	do {
+		r = lock_behind(fd, device, &behind);
+		if (behind < 0)
+			return r;
+		backing->fds[backing->nr++] = behind;
+		if (r || fstat(behind, &st) || !S_ISBLK(st.st_mode))
+			return r;
+		fd = behind;
+		device = st.st_rdev;
+	} while (backing->nr < BACKING_MAX);
+	return ELOOP;
+}
+
+void backing_unlock(struct backing *backing)
+{
+	while (backing->nr)
+		close(backing->fds[--backing->nr]);
 }

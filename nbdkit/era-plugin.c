@@ -46,8 +46,8 @@ static struct {
 	struct era_map *map;
 	struct control commands;
 } server = {
-	.metadata_file = {-1, -1},
-	.device = {.file = {-1, -1}},
+	.metadata_file = {.fd = -1},
+	.device = {.file = {.fd = -1}},
 	.commands = {.listener = -1, .stop = {-1, -1}},
 };
 
@@ -238,10 +238,11 @@ static int era_can_extents(void *handle)
 
 /* Requests. */
 
+/* To nbdkit EOPNOTSUPP means something: era_zero() says that, and no broken disk may. */
 static int fail(int error, const char *what)
 {
 	nbdkit_error("%s: %s: %s", server.origin, what, strerror(error));
-	nbdkit_set_error(error);
+	nbdkit_set_error(error == EOPNOTSUPP ? EIO : error);
 	return -1;
 }
 
@@ -285,53 +286,58 @@ static int begin_write(uint32_t count, uint64_t offset, struct era_map_write *wr
 	return -1;
 }
 
-/* Of a write, zero or trim that came to r. */
-static int end_write(const struct era_map_write *write, int r, uint32_t flags, const char *what)
+/* Of a write, zero or trim that came to r, an errno value. Returns that, or what its flush came to. */
+static int end_write(const struct era_map_write *write, int r, uint32_t flags)
 {
 	if (!r && flags & NBDKIT_FLAG_FUA)
 		r = origin_flush(&server.device);
 	era_map_end_write(server.map, write);
-	if (r == EOPNOTSUPP) {
-		/* nbdkit writes zeroes instead, or tells a client who wants to know. */
-		nbdkit_set_error(r);
-		return -1;
-	}
-	return r ? fail(r, what) : 0;
+	return r;
 }
 
 static int era_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
 		      uint32_t flags)
 {
 	struct era_map_write write;
+	int r;
 
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	return end_write(&write, origin_write(&server.device, buffer, count, offset), flags,
-			 "write");
+	r = end_write(&write, origin_write(&server.device, buffer, count, offset), flags);
+	return r ? fail(r, "write") : 0;
 }
 
 static int era_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	struct era_map_write write;
+	int r;
 
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	return end_write(&write,
-			 origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM,
-				     flags & NBDKIT_FLAG_FAST_ZERO),
-			 flags, "zero");
+	r = origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM,
+			flags & NBDKIT_FLAG_FAST_ZERO);
+	if (r == EOPNOTSUPP) {
+		/* nbdkit writes zeroes instead, or tells a client who wants to know. */
+		era_map_end_write(server.map, &write);
+		nbdkit_set_error(r);
+		return -1;
+	}
+	r = end_write(&write, r, flags);
+	return r ? fail(r, "zero") : 0;
 }
 
 static int era_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	struct era_map_write write;
+	int r;
 
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	return end_write(&write, origin_trim(&server.device, count, offset), flags, "trim");
+	r = end_write(&write, origin_trim(&server.device, count, offset), flags);
+	return r ? fail(r, "trim") : 0;
 }
 
 static int era_flush(void *handle, uint32_t flags)

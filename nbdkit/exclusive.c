@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files and block devices for one server alone. */
 #include "nbdkit/exclusive.h"
-#include "nbdkit/backing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +27,7 @@ static int lock_file(int fd)
 	return errno == EWOULDBLOCK ? EBUSY : errno;
 }
 
-static int claim(int fd, const struct stat *st, int *backing)
+static int claim(int fd, const struct stat *st, struct backing *backing)
 {
 	int r;
 
@@ -42,8 +41,7 @@ void exclusive_close(struct exclusive *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	if (file->backing >= 0)
-		close(file->backing);
+	backing_unlock(&file->backing);
 	*file = EXCLUSIVE_CLOSED;
 }
 

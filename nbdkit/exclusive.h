@@ -2,12 +2,14 @@
 #ifndef NBDKIT_EXCLUSIVE_H
 #define NBDKIT_EXCLUSIVE_H
 
+#include "nbdkit/backing.h"
+
 struct exclusive {
-	int fd;	     /* -1: not open */
-	int backing; /* of a loop device: what is behind it, which is locked; -1: none */
+	int fd; /* -1: not open */
+	struct backing backing;
 };
 
-#define EXCLUSIVE_CLOSED ((struct exclusive){-1, -1})
+#define EXCLUSIVE_CLOSED ((struct exclusive){.fd = -1})
 
 /*
  * Opens a file or block device to read and write, for itself alone: a block device against whoever

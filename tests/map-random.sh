@@ -15,7 +15,7 @@ done
 [ -e build/lib/nbdkit/plugins/nbdkit-era-plugin.so ] || { echo "the plugin is not built"; exit 77; }
 
 PATH=$PWD/build/bin:$PATH
-# As in map.sh.
+# As in support/serving.sh.
 if [ -n "${ERA_SANITIZED:-}" ]; then
 	preload=$("${CC:-cc}" -print-file-name=libasan.so)
 	ubsan=$("${CC:-cc}" -print-file-name=libubsan.so)

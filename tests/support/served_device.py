@@ -327,7 +327,7 @@ def serve_once(model, number):
     users = [User(model, server, name) for name in range(model.random.choice([1, 3, 6]))]
     for user in users:
         user.start()
-    # See map.sh for why a sanitizer's nbdkit is not waited for.
+    # See serving.sh for why a sanitizer's nbdkit is not waited for.
     kill = model.random.random() < .6 or "ERA_PRELOAD" in os.environ
     try:
         server.use(model.random.choice([0, .2, .6]))
