@@ -86,6 +86,7 @@ int era_map_drop_metadata_snap(struct era_map *map);
 
 struct era_map_status {
 	uint64_t used, total; /* metadata blocks */
+	/* Writes of the era before may still be on their way: see era_map_checkpoint(). */
 	uint32_t era;
 	uint64_t metadata_snap; /* metadata block of the held snapshot; 0: none */
 	int error;		/* of the last change to the metadata; 0: it succeeded */

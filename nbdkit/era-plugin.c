@@ -38,17 +38,17 @@
 
 /* nbdkit has one plugin a process, and hands nothing of ours to the functions below. */
 static struct {
-	char *metadata, *origin, *control; /* paths */
-	unsigned block_size;		   /* sectors */
-	struct exclusive metadata_file;
-	struct block_io *io;
-	struct origin device;
+	char *metadata_path, *origin_path, *control_path;
+	unsigned block_size; /* sectors */
+	struct exclusive metadata;
+	struct block_io *metadata_io;
+	struct origin origin;
 	struct era_map *map;
-	struct control commands;
+	struct control control;
 } server = {
-	.metadata_file = {.fd = -1},
-	.device = {.file = {.fd = -1}},
-	.commands = {.listener = -1, .stop = {-1, -1}},
+	.metadata = {.fd = -1},
+	.origin = {.file = {.fd = -1}},
+	.control = {.listener = -1, .stop = {-1, -1}},
 };
 
 /* Options. */
@@ -63,11 +63,11 @@ static int take_path(char **path, const char *value)
 static int era_config(const char *key, const char *value)
 {
 	if (!strcmp(key, "metadata"))
-		return take_path(&server.metadata, value);
+		return take_path(&server.metadata_path, value);
 	if (!strcmp(key, "origin"))
-		return take_path(&server.origin, value);
+		return take_path(&server.origin_path, value);
 	if (!strcmp(key, "control"))
-		return take_path(&server.control, value);
+		return take_path(&server.control_path, value);
 	if (!strcmp(key, "block-size"))
 		return nbdkit_parse_unsigned("block-size", value, &server.block_size);
 	nbdkit_error("unknown parameter '%s'", key);
@@ -76,7 +76,7 @@ static int era_config(const char *key, const char *value)
 
 static int era_config_complete(void)
 {
-	if (server.metadata && server.origin && server.block_size)
+	if (server.metadata_path && server.origin_path && server.block_size)
 		return 0;
 	nbdkit_error("metadata=, origin= and block-size= must be given");
 	return -1;
@@ -93,47 +93,48 @@ static int era_config_complete(void)
 static void tell(void *context, const char *text)
 {
 	(void)context;
-	nbdkit_error("%s: %s", server.metadata, text);
+	nbdkit_error("%s: %s", server.metadata_path, text);
 }
 
 static const struct report report = {tell, NULL};
 
 static int open_origin(void)
 {
-	int r = origin_open(&server.device, server.origin);
+	int r = origin_open(&server.origin, server.origin_path);
 
 	if (!r)
 		return 0;
-	nbdkit_error("%s: cannot be served: %s", server.origin,
+	nbdkit_error("%s: cannot be served: %s", server.origin_path,
 		     r == EBUSY ? "in use" : strerror(r));
 	return -1;
 }
 
 static int open_metadata(void)
 {
-	int r = exclusive_open(server.metadata, &server.metadata_file);
+	int r = exclusive_open(server.metadata_path, &server.metadata);
 
 	if (r) {
-		nbdkit_error("%s: %s", server.metadata,
+		nbdkit_error("%s: %s", server.metadata_path,
 			     r == EBUSY ? "in use, perhaps by another server" : strerror(r));
 		return -1;
 	}
-	if (block_io_open_fd(server.metadata_file.fd, &server.io)) {
-		nbdkit_error("%s: cannot be used as a metadata device", server.metadata);
+	if (block_io_open_fd(server.metadata.fd, &server.metadata_io)) {
+		nbdkit_error("%s: cannot be used as a metadata device", server.metadata_path);
 		return -1;
 	}
-	return era_map_open(server.io, server.block_size, server.device.size, &report, &server.map)
+	return era_map_open(server.metadata_io, server.block_size, server.origin.size, &report,
+			    &server.map)
 		       ? -1
 		       : 0;
 }
 
 static int open_control(void)
 {
-	int r = server.control ? control_open(&server.commands, server.control) : 0;
+	int r = server.control_path ? control_open(&server.control, server.control_path) : 0;
 
 	if (!r)
 		return 0;
-	nbdkit_error("%s: no socket can be made: %s", server.control, strerror(r));
+	nbdkit_error("%s: no socket can be made: %s", server.control_path, strerror(r));
 	return -1;
 }
 
@@ -145,9 +146,15 @@ static int era_get_ready(void)
 /* Threads do not outlive the fork into the background. */
 static int era_after_fork(void)
 {
-	if (era_map_start(server.map) || hang_up_start() ||
-	    (server.control &&
-	     control_start(&server.commands, server.map, server.device.size / SECTOR_SIZE))) {
+	int r = hang_up_start();
+
+	if (r) {
+		nbdkit_error("signals cannot be watched for: %s", strerror(r));
+		return -1;
+	}
+	if (era_map_start(server.map) ||
+	    (server.control_path &&
+	     control_start(&server.control, server.map, server.origin.size / SECTOR_SIZE))) {
 		nbdkit_error("no thread can be started");
 		return -1;
 	}
@@ -159,24 +166,24 @@ static void era_cleanup(void)
 	int r;
 
 	hang_up_stop();
-	control_close(&server.commands);
+	control_close(&server.control);
 	r = era_map_close(server.map);
 	server.map = NULL;
 	if (r)
 		nbdkit_error(
 			"%s: the last era could not be archived, and stays the current one: %s",
-			server.metadata, pd_error_text(r));
+			server.metadata_path, pd_error_text(r));
 }
 
 static void era_unload(void)
 {
 	era_cleanup();
-	block_io_close(server.io);
-	exclusive_close(&server.metadata_file);
-	origin_close(&server.device);
-	free(server.metadata);
-	free(server.origin);
-	free(server.control);
+	block_io_close(server.metadata_io);
+	exclusive_close(&server.metadata);
+	origin_close(&server.origin);
+	free(server.metadata_path);
+	free(server.origin_path);
+	free(server.control_path);
 }
 
 /* Connections: all share the one device. */
@@ -190,7 +197,7 @@ static int era_preconnect(int readonly)
 	int spare[SPARE_DESCRIPTORS], nr = 0;
 
 	(void)readonly;
-	while (nr < SPARE_DESCRIPTORS && (spare[nr] = dup(server.device.file.fd)) >= 0)
+	while (nr < SPARE_DESCRIPTORS && (spare[nr] = dup(server.origin.file.fd)) >= 0)
 		nr++;
 	for (int i = 0; i < nr; i++)
 		close(spare[i]);
@@ -209,7 +216,7 @@ static void *era_open(int readonly)
 static int64_t era_get_size(void *handle)
 {
 	(void)handle;
-	return (int64_t)server.device.size;
+	return (int64_t)server.origin.size;
 }
 
 static int yes(void *handle)
@@ -233,7 +240,7 @@ static int era_can_cache(void *handle)
 static int era_can_extents(void *handle)
 {
 	(void)handle;
-	return server.device.has_extents;
+	return server.origin.has_extents;
 }
 
 /* Requests. */
@@ -241,14 +248,14 @@ static int era_can_extents(void *handle)
 /* To nbdkit EOPNOTSUPP means something: era_zero() says that, and no broken disk may. */
 static int fail(int error, const char *what)
 {
-	nbdkit_error("%s: %s: %s", server.origin, what, strerror(error));
+	nbdkit_error("%s: %s: %s", server.origin_path, what, strerror(error));
 	nbdkit_set_error(error == EOPNOTSUPP ? EIO : error);
 	return -1;
 }
 
 static int era_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	int r = origin_read(&server.device, buffer, count, offset);
+	int r = origin_read(&server.origin, buffer, count, offset);
 
 	(void)handle;
 	(void)flags;
@@ -279,7 +286,7 @@ static int begin_write(uint32_t count, uint64_t offset, struct era_map_write *wr
 
 	if (!r)
 		return 0;
-	nbdkit_error("%s: bytes %llu-%llu cannot be marked as written: %s", server.metadata,
+	nbdkit_error("%s: bytes %llu-%llu cannot be marked as written: %s", server.metadata_path,
 		     (unsigned long long)offset, (unsigned long long)offset + count - 1,
 		     r == PD_ERR_IO ? strerror(errno) : pd_error_text(r));
 	nbdkit_set_error(error);
@@ -290,7 +297,7 @@ static int begin_write(uint32_t count, uint64_t offset, struct era_map_write *wr
 static int end_write(const struct era_map_write *write, int r, uint32_t flags)
 {
 	if (!r && flags & NBDKIT_FLAG_FUA)
-		r = origin_flush(&server.device);
+		r = origin_flush(&server.origin);
 	era_map_end_write(server.map, write);
 	return r;
 }
@@ -304,7 +311,7 @@ static int era_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	r = end_write(&write, origin_write(&server.device, buffer, count, offset), flags);
+	r = end_write(&write, origin_write(&server.origin, buffer, count, offset), flags);
 	return r ? fail(r, "write") : 0;
 }
 
@@ -316,7 +323,7 @@ static int era_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	r = origin_zero(&server.device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM,
+	r = origin_zero(&server.origin, count, offset, flags & NBDKIT_FLAG_MAY_TRIM,
 			flags & NBDKIT_FLAG_FAST_ZERO);
 	if (r == EOPNOTSUPP) {
 		/* nbdkit writes zeroes instead, or tells a client who wants to know. */
@@ -336,13 +343,13 @@ static int era_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 	(void)handle;
 	if (begin_write(count, offset, &write))
 		return -1;
-	r = end_write(&write, origin_trim(&server.device, count, offset), flags);
+	r = end_write(&write, origin_trim(&server.origin, count, offset), flags);
 	return r ? fail(r, "trim") : 0;
 }
 
 static int era_flush(void *handle, uint32_t flags)
 {
-	int r = origin_flush(&server.device);
+	int r = origin_flush(&server.origin);
 
 	(void)handle;
 	(void)flags;
@@ -357,7 +364,7 @@ static int era_extents(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	(void)handle;
 	for (; offset < end; offset = next) {
 		bool hole;
-		int r = origin_extent(&server.device, offset, &hole, &next);
+		int r = origin_extent(&server.origin, offset, &hole, &next);
 
 		if (r)
 			return fail(r, "extents");

@@ -19,8 +19,8 @@ cd "$work" || exit 1
 meta=meta origin=origin
 server=
 loops=()
-# nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes. Having
-# printed an error of the system's it does not come to its end then, with none of our plugins either.
+# nbdkit itself is not built with the sanitizer that the plugin needs, and leaks what it likes. Nor does it
+# always come to its end then: see README.md.
 if [ -n "${ERA_SANITIZED:-}" ]; then
 	preload=$("${CC:-cc}" -print-file-name=libasan.so)
 	ubsan=$("${CC:-cc}" -print-file-name=libubsan.so)
