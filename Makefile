@@ -47,7 +47,7 @@ PUBLIC_HEADERS = era/era.h era/map.h persistent-data/block_io.h persistent-data/
 	persistent-data/report.h
 
 BIN = $(COMMANDS:%=build/bin/%)
-BENCH_BIN = build/bench/bench build/bench/floor build/bench/generate
+BENCH_BIN = build/bench/bench build/bench/floor build/bench/generate build/bench/in_turn
 LIB = build/lib/libera.a
 TOOL_LIB = build/obj/tools.a
 UNITS = $(patsubst systemd/%.in,build/%,$(wildcard systemd/*.service.in))
@@ -233,7 +233,7 @@ check-kernel:
 
 bench-map:
 	@tests/need build test bench
-	@$(REMAKE) all
+	@$(REMAKE) all build/bench/in_turn
 	@tests/bench/map.sh
 
 demo:

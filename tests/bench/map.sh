@@ -5,14 +5,14 @@
 #   map.sh [PART...]   prints a table for each part; all of them, if none is named:
 #
 #   marked        writes to marked blocks, and reads, against plain `nbdkit file`: the same origin, the
-#                 same number of threads, in short runs that alternate in random order. A second plain
-#                 server, "again", that runs with them shows how much of a difference is chance.
+#                 same number of threads, all asked in turn, some milliseconds each (in_turn.c). A second
+#                 plain server, "again", shows how much of a difference is chance.
 #   first         first writes, which wait for a commit, and how many commits there are for each time that
 #                 a file could be written and flushed twice
 #   checkpoints   the longest that a write takes when eras begin meanwhile
 #
-# BENCH_ROUNDS   runs of each kind; medians are taken (default 15)
-# BENCH_MSEC     of each run (default 300)
+# BENCH_ROUNDS   runs of each kind, with servers that are started anew; medians are taken (default 7)
+# BENCH_MSEC     of each run, for each server that is asked (default 1000)
 # BENCH_WRITES   first writes of a run (default 4000)
 # BENCH_DIR      where the metadata are put (default: a temporary directory): what matters to first writes
 #                is what a flush costs there
@@ -28,7 +28,7 @@ if ! fio --enghelp | grep -qw nbd; then
 	exit 77
 fi
 
-rounds=${BENCH_ROUNDS:-15} msec=${BENCH_MSEC:-300} writes=${BENCH_WRITES:-4000}
+rounds=${BENCH_ROUNDS:-7} msec=${BENCH_MSEC:-1000} writes=${BENCH_WRITES:-4000}
 origin_size=$((256 << 20))
 work=$(mktemp -d -p "${BENCH_DIR:-${TMPDIR:-/tmp}}")
 origin=$(mktemp -p "${BENCH_ORIGIN:-/dev/shm}")
@@ -104,26 +104,31 @@ ratio()
 	echo "$(median "$1") $(median "$2")" | awk '{ print $1 / $2 }'
 }
 
-# PATTERN SIZE DEPTH
-patterns=('randwrite 4k 1' 'randwrite 4k 16' 'randwrite 4k 64' 'randrw 4k 16' 'randread 4k 16' 'write 256k 4')
+# PATTERN BYTES DEPTH
+patterns=('randwrite 4096 1' 'randwrite 4096 16' 'randwrite 4096 64' 'randrw 4096 16' 'randread 4096 16'
+	'write 262144 4')
 
 # Servers that are started anew: one process can be a little faster than the next one of the same program.
 compare()
 {
-	local n who pattern size depth
+	local n
 
 	serve_plain plain
 	serve_plain again
 	serve_era 128
 	mark_all
 	for n in "${!patterns[@]}"; do
-		read -r pattern size depth <<<"${patterns[n]}"
-		for who in $(shuf -e plain again era); do
-			client "$who" rw="$pattern" bs="$size" iodepth="$depth" time_based \
-				runtime="${msec}ms" | jq '.read.iops + .write.iops' >>"$work/$who.$n"
-		done
+		# shellcheck disable=SC2086 # words
+		build/bench/in_turn "$((3 * msec))e-3" ${patterns[n]} "$work"/{plain,era,again} >>"$work/times.$n"
 	done
 	stop
+}
+
+# N AWK_EXPRESSION: its median, over all turns of a pattern
+of_turns()
+{
+	awk "{ print $2 }" "$work/times.$1" >"$work/values"
+	median "$work/values"
 }
 
 marked()
@@ -134,12 +139,11 @@ marked()
 		compare
 	done
 	echo "Marked blocks of 64 KiB: requests a second, medians of $rounds runs of $msec ms"
-	printf '%-10s %4s %6s %12s %12s %8s\n' pattern size flight 'nbdkit file' era again
+	printf '%-10s %7s %6s %12s %12s %8s\n' pattern bytes flight 'nbdkit file' era again
 	for n in "${!patterns[@]}"; do
 		# shellcheck disable=SC2086 # words
-		printf '%-10s %4s %6s %12.0f %12.3f %8.3f\n' ${patterns[n]} "$(median "$work/plain.$n")" \
-			"$(ratio "$work/era.$n" "$work/plain.$n")" \
-			"$(ratio "$work/again.$n" "$work/plain.$n")"
+		printf '%-10s %7s %6s %12.0f %12.3f %8.3f\n' ${patterns[n]} "$(of_turns "$n" '1e9 / $1')" \
+			"$(of_turns "$n" '$1 / $2')" "$(of_turns "$n" '$1 / $3')"
 	done
 }
 
