@@ -12,7 +12,7 @@
 #   checkpoints   the longest that a write takes when eras begin meanwhile
 #
 # BENCH_ROUNDS   runs of each kind, with servers that are started anew; medians are taken (default 7)
-# BENCH_MSEC     of each run, for each server that is asked (default 1000)
+# BENCH_MSEC     of each run, times three where three servers are asked in turn (default 1000)
 # BENCH_WRITES   first writes of a run (default 4000)
 # BENCH_DIR      where the metadata are put (default: a temporary directory): what matters to first writes
 #                is what a flush costs there
@@ -138,7 +138,7 @@ marked()
 	for ((i = 0; i < rounds; i++)); do
 		compare
 	done
-	echo "Marked blocks of 64 KiB: requests a second, medians of $rounds runs of $msec ms"
+	echo "Marked blocks of 64 KiB: requests a second, medians of $rounds runs of $((3 * msec)) ms"
 	printf '%-10s %7s %6s %12s %12s %8s\n' pattern bytes flight 'nbdkit file' era again
 	for n in "${!patterns[@]}"; do
 		# shellcheck disable=SC2086 # words
