@@ -196,6 +196,7 @@ build/tests/%: build/obj/tests/damage/%.o build/obj/tests/support/naive.o $(LIB)
 
 build/bench/generate: build/obj/tests/bench/scatter.o
 build/bench/bench: $(patsubst %,build/obj/tests/bench/%.o,device run table)
+build/bench/in_turn: LIBS += -lnbd
 build/bench/%: build/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,link $@)
