@@ -209,28 +209,68 @@ Test(read_ahead, stopped_in_the_middle)
 
 /* Workers. */
 
-static int add(void *context)
-{
-	unsigned *sum = context;
+struct tally {
+	unsigned nr_done, nr_under_way;
+	unsigned fails; /* the job that does, by its number; 0: none */
+};
 
-	++*sum;
-	return *sum % 7 == 0 ? PD_ERR_IO : PD_OK;
+static int count_job(void *context)
+{
+	struct tally *tally = context;
+
+	cr_assert_eq(tally->nr_under_way++, 0, "two at a time");
+	tally->nr_done++;
+	tally->nr_under_way--;
+	return tally->nr_done == tally->fails ? PD_ERR_IO : PD_OK;
 }
 
 Test(worker, each_job_is_done_once)
 {
 	struct worker *worker = worker_open();
-	unsigned sum = 0;
+	struct tally tally = {0};
 
 	cr_assert(worker);
-	cr_expect_eq(worker_wait(worker), 0);
+	cr_expect_eq(worker_wait(worker), PD_OK);
 	for (unsigned i = 1; i <= 1000; i++) {
-		worker_start(worker, add, &sum);
+		cr_expect_eq(worker_start(worker, count_job, &tally), PD_OK);
 		if (i % 3 == 0)
 			usleep(20); /* so that the thread gets there first, now and then */
-		cr_expect_eq(worker_wait(worker), i % 7 == 0 ? PD_ERR_IO : PD_OK);
-		cr_assert_eq(sum, i);
+		cr_expect_eq(worker_wait(worker), PD_OK);
+		cr_assert_eq(tally.nr_done, i);
 	}
-	cr_expect_eq(worker_wait(worker), 0);
+	cr_expect_eq(worker_wait(worker), PD_OK);
+	worker_close(worker);
+}
+
+/* Each job has its own place, which may be used anew when the job behind it has been started. */
+Test(worker, jobs_wait_in_a_row)
+{
+	struct worker *worker = worker_open();
+	struct tally tallies[2] = {{0}, {0}};
+
+	cr_assert(worker);
+	for (unsigned i = 0; i < 1000; i++) {
+		cr_expect_eq(worker_start(worker, count_job, &tallies[i % 2]), PD_OK);
+		if (i % 3 == 0)
+			usleep(20);
+		cr_assert_eq(tallies[1 - i % 2].nr_done, (i + 1) / 2);
+	}
+	cr_expect_eq(worker_wait(worker), PD_OK);
+	cr_expect_eq(tallies[0].nr_done + tallies[1].nr_done, 1000);
+	worker_close(worker);
+}
+
+Test(worker, none_is_done_behind_one_that_failed)
+{
+	struct worker *worker = worker_open();
+	struct tally tally = {.fails = 7};
+	int r = PD_OK;
+
+	cr_assert(worker);
+	for (unsigned i = 0; i < 20; i++)
+		r = worker_start(worker, count_job, &tally);
+	cr_expect_eq(r, PD_ERR_IO);
+	cr_expect_eq(worker_wait(worker), PD_ERR_IO);
+	cr_expect_eq(tally.nr_done, 7);
 	worker_close(worker);
 }
