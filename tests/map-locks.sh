@@ -36,14 +36,27 @@ detach_last()
 	losetup -d "${loops[-1]}" && unset 'loops[-1]'
 }
 
-metadata_loop_refused()	# FILE_OR_DEVICE
+# A loop device is there only as long as it is tried.
+loop_refused()	# FILE_OR_DEVICE [OPTION...]: as an origin
 {
-	attach_another "$@" && not_served 'in use' "$loop" origin2 && detach_last
+	local r
+
+	attach_another "$@" || return 1
+	not_served 'in use' meta2 "$loop"
+	r=$?
+	detach_last
+	return $r
 }
 
-loop_refused()	# FILE_OR_DEVICE [OPTION...]
+metadata_loop_refused()	# FILE_OR_DEVICE
 {
-	attach_another "$@" && not_served 'in use' meta2 "$loop" && detach_last
+	local r
+
+	attach_another "$@" || return 1
+	not_served 'in use' "$loop" origin2
+	r=$?
+	detach_last
+	return $r
 }
 
 served_alone()	# ORIGIN
