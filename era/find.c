@@ -124,19 +124,24 @@ static bool is_cut_short(const struct scan *scan, const struct state *state)
 
 /*
  * Of a damaged space map the other half still shows what state it belonged to. So a later state than
- * those that are known can only be where two blocks or more are damaged that these do not use.
+ * those that are known can only be where two blocks or more are damaged that these do not use; or where
+ * it cannot be seen, behind blocks that were in use and look like those that never were.
  */
 static bool latest_is_damaged(const struct finder *finder)
 {
 	uint64_t nr_known = 0;
+	bool fades = finder->scan.fades;
 
 	for (unsigned i = 0; i < finder->nr; i++) {
-		if (finder->states[i].damaged || is_cut_short(&finder->scan, &finder->states[i]))
+		const struct state *state = &finder->states[i];
+
+		if (state->damaged || state->fades || is_cut_short(&finder->scan, state))
 			return true;
-		if (finder->states[i].nr_damaged > nr_known)
-			nr_known = finder->states[i].nr_damaged;
+		if (state->nr_damaged > nr_known)
+			nr_known = state->nr_damaged;
+		fades &= !state->has_last;
 	}
-	return finder->nr && finder->scan.nr_damaged > nr_known + 1;
+	return finder->nr && (fades || finder->scan.nr_damaged > nr_known + 1);
 }
 
 static void take_found(const struct finder *finder, struct stream_info *info, struct found *found,

@@ -11,7 +11,7 @@
 #define RUN 256		   /* blocks that are read at once */
 #define LOOKS_PER_BLOCK 64 /* a state takes one look at each of its nodes */
 #define LAST_PLAUSIBLE_ERA INT32_MAX
-#define MAX_BEHIND 16 /* damaged blocks, see count_damaged() */
+#define MAX_BEHIND 16 /* damaged blocks, see end_of_damaged() */
 
 static void see_era(uint32_t *latest, uint64_t era)
 {
@@ -37,6 +37,7 @@ static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
 			get_le64(block + ARRAY_VALUES + (size_t)i * 8));
 }
 
+/* One that cannot be is damaged, whatever its checksum. */
 static void see_snapshot(struct scan *scan, uint64_t number, const uint8_t *block)
 {
 	struct superblock snapshot;
@@ -44,6 +45,19 @@ static void see_snapshot(struct scan *scan, uint64_t number, const uint8_t *bloc
 
 	if (superblock_decode(block, number, scan->nr_blocks, true, &snapshot, &damage))
 		see_era(&scan->known, snapshot.info.current_era);
+	else
+		scan->kinds[number] = KIND_UNKNOWN;
+}
+
+static void see_index(struct scan *scan, uint64_t number, const uint8_t *block)
+{
+	scan->last_index = number;
+	for (unsigned i = 0; i < SPACE_MAP_MAX_BITMAPS; i++) {
+		uint64_t bitmap = get_le64(block + INDEX_ENTRIES + (size_t)i * INDEX_ENTRY_SIZE);
+
+		if (bitmap > scan->last_bitmap && bitmap < scan->nr_blocks)
+			scan->last_bitmap = bitmap;
+	}
 }
 
 static void see(struct scan *scan, uint64_t number, const uint8_t *block)
@@ -68,7 +82,7 @@ static void see(struct scan *scan, uint64_t number, const uint8_t *block)
 		see_snapshot(scan, number, block);
 		break;
 	case KIND_INDEX:
-		scan->last_index = number;
+		see_index(scan, number, block);
 		break;
 	default:
 		break;
@@ -106,24 +120,45 @@ static int see_all(struct scan *scan)
 }
 
 /*
- * The kernel takes blocks one after another, and writes all it takes: below the last one that is sound
- * there is none that never was. Right behind it some may be damaged as well; if there are many, then
- * they are what was on the device before, unless they cannot be read.
+ * What lies behind the last sound block and is no zeroes may be damaged. If there is much of it, it is
+ * what was on the device before, unless it cannot be read, or few blocks lie right behind the sound one.
+ */
+static uint64_t end_of_damaged(const struct scan *scan)
+{
+	uint64_t end = scan->sound_end, near = end, far = end, nr = 0;
+
+	while (near < scan->nr_blocks && scan->kinds[near] < KIND_ZEROES)
+		near++;
+	for (uint64_t i = end; i < scan->nr_blocks; i++) {
+		if (scan->kinds[i] == KIND_UNREADABLE)
+			end = i + 1;
+		if (scan->kinds[i] < KIND_ZEROES) {
+			far = i + 1;
+			nr++;
+		}
+	}
+	if (nr <= MAX_BEHIND)
+		return far;
+	return near - scan->sound_end <= MAX_BEHIND && near > end ? near : end;
+}
+
+/*
+ * The kernel takes blocks one after another, and writes all it takes: before the last one that was in
+ * use there is none that never was.
  */
 static void count_damaged(struct scan *scan)
 {
-	uint64_t end = scan->nr_blocks, last_sound, behind;
+	uint64_t end = scan->nr_blocks;
 
 	while (end > 1 && scan->kinds[end - 1] <= KIND_ZEROES)
 		end--;
-	/* A transaction ends with its index block; that one may be nothing but zeroes by now. */
-	scan->nr_damaged += end > 1 && scan->kinds[end - 1] != KIND_INDEX;
-	last_sound = end - 1;
-	for (behind = end; behind < scan->nr_blocks && scan->kinds[behind] < KIND_ZEROES; behind++)
-		if (scan->kinds[behind] == KIND_UNREADABLE)
-			end = behind + 1;
-	if (behind - last_sound - 1 <= MAX_BEHIND)
-		end = behind;
+	scan->sound_end = end;
+	/* A transaction ends with its index block, or with a bitmap that this one names. */
+	scan->fades = end > 1 && end < scan->nr_blocks && scan->kinds[end] == KIND_ZEROES &&
+		      scan->kinds[end - 1] != KIND_INDEX && end - 1 != scan->last_bitmap;
+	end = end_of_damaged(scan);
+	scan->fades |= end > scan->sound_end;
+	scan->last_used = end - 1;
 	for (uint64_t i = 1; i < end; i++)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;
 }

@@ -29,6 +29,7 @@ struct maker {
 	uint8_t *nodes;	 /* a block for each depth */
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
+	bool fades;	    /* the last of these are zeroes, and all is that lies behind */
 	uint64_t nr_covered; /* blocks that the space map is about; 0: its index block is lost */
 	/* Why the counts are not what is found. */
 	bool impossible; /* nothing that is lost explains it */
@@ -275,6 +276,8 @@ static void place(struct maker *maker, uint64_t number)
 		maker->nr_lost_nodes++;
 	}
 	maker->nr_damaged += damaged;
+	maker->fades |=
+		number >= maker->scan->sound_end && maker->scan->kinds[number] == KIND_ZEROES;
 	for (; !damaged && count > uses; count--)
 		place_root(maker, number);
 }
@@ -525,6 +528,8 @@ static bool make_state(struct maker *maker, struct state *state, uint64_t number
 	if (state->damaged && !is_explained(maker))
 		return false;
 	state->nr_damaged = maker->nr_damaged;
+	state->fades = maker->fades;
+	state->has_last = maker->counts[maker->scan->last_used];
 	state->cut_short = maker->nr_covered > maker->scan->nr_blocks;
 	return read_state(maker, state, state->superblock.info.nr_blocks);
 }

@@ -31,6 +31,8 @@ struct state {
 	uint64_t nr_bits;    /* that are set in the current writeset; */
 	bool bits_lost;	     /* or not all of them can be read */
 	uint64_t nr_damaged; /* blocks in use that hold nothing now */
+	bool fades;	     /* the last of these are zeroes, as are all blocks behind them */
+	bool has_last;	     /* the last block that must have held something is in use */
 	bool cut_short;	     /* its space map is about more blocks than the device has now */
 	bool damaged; /* more is lost than what its trees contain: not consistent any longer */
 };

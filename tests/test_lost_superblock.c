@@ -172,6 +172,113 @@ Test(lost_superblock, devices_cut_anywhere)
 	free(names);
 }
 
+/* A device of its size whose last blocks are zeroes, from one of those in use on. */
+
+/* What lies behind the end of a transaction is not missed; within one, its rest is. */
+static bool ends_transaction(const struct image *image, uint64_t block)
+{
+	enum kind kind = image_kind(image_block(image, block));
+
+	return kind == KIND_INDEX || kind == KIND_BITMAP;
+}
+
+static void fade_from(const struct image *image, uint64_t from, uint64_t damaged,
+		      const struct before *before, const char *name)
+{
+	struct image faded;
+	char text[80];
+
+	snprintf(text, sizeof(text), "%s, zeroes from %u on, %u damaged", name, (unsigned)from,
+		 (unsigned)damaged);
+	image_init(&faded, image->nr_blocks);
+	memcpy(faded.bytes, image->bytes, from * IMAGE_BLOCK);
+	memset(image_block(&faded, 0), 0, IMAGE_BLOCK);
+	if (damaged)
+		memset(image_block(&faded, damaged), 0xa5, IMAGE_BLOCK);
+	cut_at(&faded, faded.nr_blocks, before, text);
+	image_free(&faded);
+}
+
+static void fade_anywhere(const char *name)
+{
+	struct before before;
+	struct image image;
+	uint64_t end;
+
+	before = before_load(&image, name);
+	end = end_of_used(&image);
+	/* One has so many data blocks that it would take its time; one has none. */
+	if (!before.nr_blocks || before.nr_blocks > 100000)
+		end = 0;
+	for (uint64_t n = 2; n < end; n++) {
+		if (!ends_transaction(&image, n - 1))
+			fade_from(&image, n, 0, &before, name);
+		/* A damaged block shows that others before it were in use, near or further away. */
+		fade_from(&image, n, n + 1 + n % 3 * 16, &before, name);
+	}
+	free(before.eras);
+	image_free(&image);
+}
+
+Test(lost_superblock, devices_that_fade_anywhere)
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+
+	for (size_t i = 0; i < nr; i++)
+		fade_anywhere(names[i].name);
+	free(names);
+}
+
+/* A metadata snapshot's superblock that cannot be, though its checksum is right. */
+
+static const struct {
+	size_t offset, size;
+	uint64_t value;
+} impossible[] = {
+	{SB_MAGIC, 8, 1},
+	{SB_VERSION, 4, 2},
+	{SB_METADATA_BLOCK_SIZE, 4, 9},
+	{SB_DATA_BLOCK_SIZE, 4, 0},
+	{SB_NR_BLOCKS, 4, UINT32_MAX},
+	{SB_WRITESET_TREE, 8, UINT64_MAX},
+	{SB_ERA_ARRAY, 8, 0},
+	{SB_SNAPSHOT, 8, 5},
+};
+
+static void spoil_held_snapshot(const char *name)
+{
+	struct salvaged salvaged;
+	struct mutant mutant;
+	struct before before;
+	uint64_t snapshot;
+
+	mutant_open(&mutant, name, false);
+	before = before_look(&mutant.sound);
+	snapshot = image_get(&mutant.sound, 0, SB_SNAPSHOT, 8);
+	cr_assert(snapshot);
+	for (size_t i = 0; i < sizeof(impossible) / sizeof(impossible[0]); i++) {
+		mutant_touch(&mutant, 0);
+		mutant_touch(&mutant, snapshot);
+		memset(image_block(&mutant.image, 0), 0, IMAGE_BLOCK);
+		image_poke(&mutant.image, snapshot, impossible[i].offset, impossible[i].size,
+			   impossible[i].value);
+		salvaged = before_salvage(&mutant.image, &before, true, name);
+		cr_expect_eq(salvaged.result, 0, "%s: %s", name, salvaged.messages);
+		salvaged_free(&salvaged);
+		mutant_heal(&mutant);
+	}
+	free(before.eras);
+	mutant_close(&mutant);
+}
+
+Test(lost_superblock, a_held_snapshot_that_cannot_be)
+{
+	spoil_held_snapshot("snap-live");
+	spoil_held_snapshot("crash-snap");
+	spoil_held_snapshot("snapdrop-2-with");
+}
+
 /*
  * The superblock and one other block, which many states share: which of them is the latest shows all
  * the same, or those that it may be differ little.
