@@ -275,24 +275,23 @@ int find_superblock(struct block_io *io, const struct find_hints *hints,
 {
 	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
 	struct superblock *sb = &found->superblocks[0];
-	bool in_place = false;
 	int r;
 
 	*found = (struct found){.nr = 1};
 	if (!block)
 		return report_error(report, PD_ERR_NO_MEMORY, "out of memory");
-	r = read_superblock(io, hints, report, block, sb, &in_place);
+	r = read_superblock(io, hints, report, block, sb, &found->in_place);
 	free(block);
 	if (!r)
-		r = take_hints(sb, hints, in_place, io->nr_blocks, report);
+		r = take_hints(sb, hints, found->in_place, io->nr_blocks, report);
 	if (!r && !superblock_uuid_is_text(&sb->info)) {
 		memset(sb->info.uuid, 0, ERA_UUID_SIZE);
 		report_message(report, "superblock: the uuid is lost");
 	}
-	if (!r && in_place && sb->metadata_snap)
+	if (!r && found->in_place && sb->metadata_snap)
 		report_message(report, "metadata snapshot at block %llu: left out",
 			       (unsigned long long)sb->metadata_snap);
-	if (!r && !in_place)
+	if (!r && !found->in_place)
 		r = find_states(io,
 				&(struct stream_info){.nr_blocks = sb->info.nr_blocks,
 						      .data_block_size = sb->info.data_block_size},

@@ -24,6 +24,7 @@ struct found {
 	 * cannot be told.
 	 */
 	unsigned nr;
+	bool in_place; /* the superblock is where it should be, and none was made up */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
 

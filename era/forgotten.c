@@ -100,10 +100,12 @@ static int take_leaf(struct search *search, uint64_t number)
 static void take_rest(struct search *search, uint64_t number)
 {
 	enum kind kind = read_block(search, number, search->data);
+	unsigned n = kind == KIND_WRITESETS ? kind_nr_entries(search->data) : 0;
 
+	if (n && kind_key(search->data, n - 1) > search->forgotten->era)
+		search->forgotten->era = kind_key(search->data, n - 1);
 	search->forgotten->doubtful |= kind != KIND_INTERNAL && kind != KIND_WRITESETS;
-	search->forgotten->rest |=
-		kind == KIND_UNKNOWN || (kind == KIND_WRITESETS && kind_nr_entries(search->data));
+	search->forgotten->rest |= kind == KIND_UNKNOWN || n;
 }
 
 static int search_all(struct search *search)

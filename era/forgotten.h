@@ -12,6 +12,7 @@
 struct forgotten {
 	bool *blocks; /* the metadata blocks in use that nothing refers to, of all that can be */
 	uint64_t nr_writesets; /* that these make up */
+	uint64_t era;	       /* the latest that has a writeset by a leaf among them */
 	bool rest;	       /* some of the others may have led to more writesets */
 	bool doubtful;	       /* they may have, if more was lost than shows */
 };

@@ -455,8 +455,8 @@ static int survey_states(struct salvage *salvage, const struct found *found,
 {
 	struct survey *survey = &salvage->survey;
 	/* Of several states, only one may have had such a node there. */
-	int r = survey_make(survey, salvage->metadata, found->nr == 1 ? &salvage->mend : NULL,
-			    report);
+	int r = survey_make(survey, salvage->metadata, found->in_place,
+			    found->nr == 1 ? &salvage->mend : NULL, report);
 
 	survey->everything |= !found->nr;
 	guessed_init(&salvage->guessed, survey->info.nr_blocks);

@@ -4,27 +4,17 @@
 #include "era/bitmap.h"
 #include "era/finding.h"
 #include "era/forgotten.h"
+#include "era/numbers.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 
 #include <stdlib.h>
 
-/*
- * Eras past the current one say that the superblock is an old one. But one as large as that is
- * rubbish: no device lives to see so many, and some must be left.
- */
-#define LAST_PLAUSIBLE_ERA INT32_MAX
-
 struct surveyor {
-	struct sink sink; /* of the first walk: looks at the numbers alone */
+	struct numbers numbers;
 	struct survey *survey;
 	struct metadata *metadata;
-	uint32_t tree_era, array_era; /* the latest era in the writesets, in the era array */
-	bool has_writeset;
-	uint32_t writeset_bits; /* of the latest */
-	uint64_t array_end;	/* the data blocks that the era array has, */
-	bool array_lost;	/* or all of it is lost */
 	/* What lies below damage was not counted. */
 	uint64_t nr_lost;     /* nodes of what is live; */
 	bool only_tree_lost;  /* all of them belong to the writeset tree */
@@ -37,61 +27,10 @@ struct surveyor {
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all; */
 	uint64_t nr_orphans;	   /* that are counted once more */
 	struct forgotten forgotten;
-	bool *less;   /* of each metadata block */
-	bool another; /* superblock than the first: the number of data blocks is settled */
+	bool *less;    /* of each metadata block */
+	bool another;  /* superblock than the first: the number of data blocks is settled */
+	bool in_place; /* it is the device's own, and not one that was made up */
 };
-
-/* The numbers. */
-
-static int probe_begin(struct sink *sink, const struct stream_info *info)
-{
-	(void)sink;
-	(void)info;
-	return PD_OK;
-}
-
-/* The current writeset comes last, under the era that it was said to be. */
-static int probe_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
-{
-	struct surveyor *surveyor = (struct surveyor *)sink;
-
-	if (era < LAST_PLAUSIBLE_ERA && era > surveyor->tree_era)
-		surveyor->tree_era = era;
-	if (era <= LAST_PLAUSIBLE_ERA) {
-		surveyor->has_writeset = true;
-		surveyor->writeset_bits = nr_bits;
-	}
-	return PD_OK;
-}
-
-static int probe_words(struct sink *sink, uint64_t first_word, const uint64_t *words, unsigned n)
-{
-	(void)sink;
-	(void)first_word;
-	(void)words;
-	(void)n;
-	return PD_OK;
-}
-
-static int probe_end(struct sink *sink)
-{
-	(void)sink;
-	return PD_OK;
-}
-
-static int probe_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
-{
-	struct surveyor *surveyor = (struct surveyor *)sink;
-
-	(void)first_block;
-	for (unsigned i = 0; i < n; i++)
-		if (eras[i] > surveyor->array_era && eras[i] < LAST_PLAUSIBLE_ERA)
-			surveyor->array_era = eras[i];
-	return PD_OK;
-}
-
-static const struct sink_ops probe_ops = {probe_begin, probe_writeset_begin, probe_words,
-					  probe_end,   probe_eras,	     probe_end};
 
 static void note_lost(struct surveyor *surveyor, const struct finding *finding)
 {
@@ -112,16 +51,9 @@ static int live_finding(void *context, const struct finding *finding)
 {
 	struct surveyor *surveyor = context;
 
-	const struct damage *damage = &finding->damage;
-
-	if (damage->loses_references)
+	if (finding->damage.loses_references)
 		note_lost(surveyor, finding);
-	if (finding->structure != STRUCTURE_ERA_ARRAY)
-		return PD_OK;
-	if (damage->real_end > surveyor->array_end)
-		surveyor->array_end = damage->real_end;
-	surveyor->array_lost |= damage->loses_references && !damage->begin &&
-				damage->end >= surveyor->survey->superblock.info.nr_blocks;
+	numbers_finding(&surveyor->numbers, &surveyor->survey->superblock, finding);
 	return PD_OK;
 }
 
@@ -140,56 +72,14 @@ static int walk_live(struct surveyor *surveyor)
 {
 	struct superblock superblock = surveyor->survey->superblock;
 	struct trees_visitor visitor = {
-		.sink = &surveyor->sink, .context = surveyor, .finding = live_finding};
+		.sink = &surveyor->numbers.sink, .context = surveyor, .finding = live_finding};
 
 	begin_references(surveyor->metadata);
-	surveyor->array_lost = false;
+	numbers_begin(&surveyor->numbers);
 	surveyor->only_tree_lost = true;
 	surveyor->nr_lost = surveyor->losses.nr = 0;
 	superblock.info.current_era = LAST_PLAUSIBLE_ERA;
 	return trees_walk(surveyor->metadata, &superblock, false, &visitor);
-}
-
-/*
- * The latest writeset has as many bits as there are data blocks: where it agrees with the superblock,
- * an era array that does not is wrong itself. Without an era array it is the only witness. Neither has
- * more than an era array on this device could have.
- */
-static bool settle_nr_blocks(struct surveyor *surveyor, const struct report *report)
-{
-	struct superblock *sb = &surveyor->survey->superblock;
-	bool by_writeset = surveyor->array_lost && surveyor->has_writeset;
-	uint64_t other = by_writeset ? surveyor->writeset_bits : surveyor->array_end;
-	uint64_t most = surveyor->metadata->refs.nr_blocks * array_max_entries(sizeof(uint32_t));
-	uint32_t before = sb->info.nr_blocks;
-
-	if (surveyor->another || other <= before || other > most || other > ERA_MAX_DATA_BLOCKS ||
-	    (surveyor->has_writeset && surveyor->writeset_bits == before))
-		return false;
-	sb->info.nr_blocks = (uint32_t)other;
-	report_message(report, "superblock: %u data blocks, where the %s has %u: taken for %u",
-		       before, by_writeset ? "latest writeset" : "era array", sb->info.nr_blocks,
-		       sb->info.nr_blocks);
-	return true;
-}
-
-/* Where something is of an era that is not over yet, or has not begun, the superblock is wrong. */
-static void settle_current_era(struct surveyor *surveyor, const struct report *report)
-{
-	const struct superblock *sb = &surveyor->survey->superblock;
-	struct stream_info *info = &surveyor->survey->info;
-	uint32_t goes_on = sb->writeset_root != 0;
-	uint32_t over =
-		surveyor->tree_era > surveyor->array_era ? surveyor->tree_era : surveyor->array_era;
-
-	if (!surveyor->another)
-		*info = sb->info;
-	/* A writeset that goes on is of a later era than all that are over. */
-	if (!over || over + goes_on <= info->current_era)
-		return;
-	info->current_era = over + goes_on;
-	report_message(report, "superblock: current era %u, but era %u is found: taken for %u",
-		       sb->info.current_era, over, info->current_era);
 }
 
 /* The space map's testimony. */
@@ -337,7 +227,7 @@ static void report_forgotten(const struct surveyor *surveyor, const struct repor
 			       survey->info.current_era);
 }
 
-static int find_forgotten(struct surveyor *surveyor, const struct report *report)
+static int find_forgotten(struct surveyor *surveyor)
 {
 	struct survey *survey = surveyor->survey;
 	struct forgotten *forgotten = &surveyor->forgotten;
@@ -354,7 +244,7 @@ static int find_forgotten(struct surveyor *surveyor, const struct report *report
 				  surveyor->only_tree_lost && !surveyor->another &&
 				  surveyor->nr_more == surveyor->nr_forgotten &&
 				  map_tells_losses(surveyor);
-	report_forgotten(surveyor, report);
+	numbers_see(&surveyor->numbers, forgotten->era);
 	return r;
 }
 
@@ -416,25 +306,44 @@ static int mend_trees(struct surveyor *surveyor, struct mend *mend, const struct
 	return r ? r : walk_live(surveyor);
 }
 
-static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
+	struct metadata *metadata = surveyor->metadata;
+	struct numbers *numbers = &surveyor->numbers;
 	int r = walk_live(surveyor);
 
 	if (!r && mend && surveyor->nr_lost && surveyor->nr_lost == surveyor->losses.nr)
 		r = mend_trees(surveyor, mend, report);
+	if (!r && surveyor->in_place && numbers->tree_lost && !numbers->has_eras)
+		r = numbers_ask_all(numbers, metadata->io, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
-	if (!r && settle_nr_blocks(surveyor, report))
+	if (!r && !surveyor->another &&
+	    numbers_settle_nr_blocks(numbers, &surveyor->survey->superblock,
+				     metadata->refs.nr_blocks, report))
 		r = walk_live(surveyor);
-	if (r)
-		return r;
-	settle_current_era(surveyor, report);
-	r = walk_snapshot(surveyor);
+	return r;
+}
+
+static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
+{
+	struct survey *survey = surveyor->survey;
+	int r = walk_trees(surveyor, mend, report);
+
+	if (!surveyor->another)
+		survey->info = survey->superblock.info;
+	if (!r)
+		r = walk_snapshot(surveyor);
 	if (!r)
 		r = compare_counts(surveyor);
 	if (r)
 		return r;
 	judge_pointers(surveyor, report);
-	return find_forgotten(surveyor, report);
+	r = find_forgotten(surveyor);
+	if (r)
+		return r;
+	numbers_settle_current_era(&surveyor->numbers, &survey->superblock, &survey->info, report);
+	report_forgotten(surveyor, report);
+	return PD_OK;
 }
 
 static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct report *report)
@@ -443,6 +352,7 @@ static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct
 	uint64_t nr_blocks = surveyor->metadata->refs.nr_blocks;
 	int r = PD_ERR_NO_MEMORY;
 
+	numbers_init(&surveyor->numbers);
 	surveyor->forgotten.blocks = calloc(nr_blocks, sizeof(*surveyor->forgotten.blocks));
 	surveyor->less = calloc(nr_blocks, sizeof(*surveyor->less));
 	losses->nr_blocks = nr_blocks;
@@ -457,10 +367,10 @@ static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct
 	return r;
 }
 
-int survey_make(struct survey *survey, struct metadata *metadata, struct mend *mend,
+int survey_make(struct survey *survey, struct metadata *metadata, bool in_place, struct mend *mend,
 		const struct report *report)
 {
-	struct surveyor surveyor = {.sink = {&probe_ops}, .survey = survey, .metadata = metadata};
+	struct surveyor surveyor = {.survey = survey, .metadata = metadata, .in_place = in_place};
 
 	*survey = (struct survey){.superblock = metadata->live, .info = metadata->live.info};
 	return survey_all(&surveyor, mend, report);
@@ -468,8 +378,7 @@ int survey_make(struct survey *survey, struct metadata *metadata, struct mend *m
 
 int survey_add(struct survey *survey, struct metadata *metadata, const struct superblock *other)
 {
-	struct surveyor surveyor = {
-		.sink = {&probe_ops}, .survey = survey, .metadata = metadata, .another = true};
+	struct surveyor surveyor = {.survey = survey, .metadata = metadata, .another = true};
 
 	metadata->live = survey->superblock = *other;
 	survey->superblock.info.nr_blocks = survey->info.nr_blocks;

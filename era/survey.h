@@ -17,7 +17,7 @@
 #include "era/metadata.h"
 
 struct survey {
-	struct superblock superblock; /* to walk the trees by: as it is, but for nr_blocks */
+	struct superblock superblock; /* to walk the trees by: as it is, but for its lengths */
 	struct stream_info info;      /* the superblock's numbers, put right */
 	/* Data blocks written in the current era, whatever the trees say, a bit each; NULL: none. */
 	uint64_t *current;
@@ -27,11 +27,12 @@ struct survey {
 };
 
 /*
- * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. mend: the
+ * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. in_place: the
+ * superblock is the device's own, so that its numbers may be wrong in any way (numbers.h). mend: the
  * device, where lost nodes are mended as far as they can be; NULL: none are. What is found is reported.
  * PD_ERR_NO_MEMORY. To be destroyed in any case.
  */
-int survey_make(struct survey *survey, struct metadata *metadata, struct mend *mend,
+int survey_make(struct survey *survey, struct metadata *metadata, bool in_place, struct mend *mend,
 		const struct report *report);
 void survey_destroy(struct survey *survey);
 

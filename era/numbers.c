@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds out which numbers a superblock should have. */
+#include "era/numbers.h"
+#include "era/scan.h"
+#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
+#include "persistent-data/error.h"
+
+#define ERAS_PER_BLOCK 1018
+
+void numbers_see(struct numbers *numbers, uint64_t era)
+{
+	if (era > numbers->over && era < LAST_PLAUSIBLE_ERA)
+		numbers->over = (uint32_t)era;
+}
+
+/* The walk. */
+
+static int probe_begin(struct sink *sink, const struct stream_info *info)
+{
+	(void)sink;
+	(void)info;
+	return PD_OK;
+}
+
+/* The current writeset comes last, under the era that it was said to be. */
+static int probe_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bits)
+{
+	struct numbers *numbers = (struct numbers *)sink;
+
+	numbers_see(numbers, era);
+	if (era < LAST_PLAUSIBLE_ERA)
+		numbers->tree_bits = nr_bits;
+	else if (era == LAST_PLAUSIBLE_ERA)
+		numbers->current_bits = nr_bits;
+	return PD_OK;
+}
+
+static int probe_words(struct sink *sink, uint64_t first_word, const uint64_t *words, unsigned n)
+{
+	(void)sink;
+	(void)first_word;
+	(void)words;
+	(void)n;
+	return PD_OK;
+}
+
+static int probe_end(struct sink *sink)
+{
+	(void)sink;
+	return PD_OK;
+}
+
+static int probe_eras(struct sink *sink, uint32_t first_block, const uint32_t *eras, unsigned n)
+{
+	struct numbers *numbers = (struct numbers *)sink;
+
+	(void)first_block;
+	numbers->has_eras = true;
+	for (unsigned i = 0; i < n; i++)
+		numbers_see(numbers, eras[i]);
+	return PD_OK;
+}
+
+static const struct sink_ops probe_ops = {probe_begin, probe_writeset_begin, probe_words,
+					  probe_end,   probe_eras,	     probe_end};
+
+void numbers_init(struct numbers *numbers)
+{
+	*numbers = (struct numbers){.sink = {&probe_ops}};
+}
+
+void numbers_begin(struct numbers *numbers)
+{
+	*numbers = (struct numbers){.sink = {&probe_ops},
+				    .over = numbers->over,
+				    .begun = numbers->begun,
+				    .ends_right = true};
+}
+
+static void array_finding(struct numbers *numbers, uint64_t nr_blocks, const struct damage *damage)
+{
+	if (damage->real_end > numbers->array_end)
+		numbers->array_end = damage->real_end;
+	if (damage->end < nr_blocks)
+		return;
+	numbers->ends_right = false;
+	numbers->array_lost |= damage->loses_references && !damage->begin;
+}
+
+static void current_finding(struct numbers *numbers, const struct damage *damage)
+{
+	if (damage->real_end > numbers->bits_end)
+		numbers->bits_end = damage->real_end;
+	if (damage->real_end || damage->end >= numbers->current_bits)
+		numbers->current_bits = 0;
+}
+
+void numbers_finding(struct numbers *numbers, const struct superblock *sb,
+		     const struct finding *finding)
+{
+	const struct damage *damage = &finding->damage;
+
+	switch (finding->structure) {
+	case STRUCTURE_WRITESET_TREE:
+		numbers->tree_lost |=
+			damage->loses_references && damage->block == sb->writeset_tree_root;
+		break;
+	case STRUCTURE_CURRENT_WRITESET:
+		current_finding(numbers, damage);
+		break;
+	case STRUCTURE_ERA_ARRAY:
+		array_finding(numbers, sb->info.nr_blocks, damage);
+		break;
+	default:
+		break;
+	}
+}
+
+int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
+{
+	struct scan scan;
+	int r = scan_make(&scan, io);
+
+	if (!r) {
+		report_message(report, "superblock: nothing is left of what it names: it may be of "
+				       "another device or time");
+		/* An era goes on that is later than all that are over. */
+		numbers->begun = scan.over + 1 > scan.known ? scan.over + 1 : scan.known;
+		numbers->least = scan.nr_array_blocks > 1
+					 ? (uint32_t)(scan.nr_array_blocks * ERAS_PER_BLOCK)
+					 : 0;
+	}
+	scan_destroy(&scan);
+	return r;
+}
+
+/* The number of data blocks. */
+
+static uint64_t in_whole_words(uint64_t nr_bits)
+{
+	return (nr_bits + BITSET_WORD_BITS - 1) / BITSET_WORD_BITS * BITSET_WORD_BITS;
+}
+
+/*
+ * The era array has an era for each data block; a current writeset of the right length bears witness to
+ * the superblock up to the end of its last word, and the latest of the tree to the last bit. A current
+ * one that is longer is right itself, unless the array ends in its last word.
+ */
+static uint64_t real_nr_blocks(const struct numbers *numbers, uint64_t before)
+{
+	uint64_t end = numbers->array_end;
+
+	if (numbers->current_bits) {
+		uint64_t most = in_whole_words(numbers->current_bits);
+
+		if (end > most || end < numbers->current_bits)
+			end = numbers->current_bits;
+		return numbers->tree_bits > end && numbers->tree_bits <= most ? numbers->tree_bits
+									      : end;
+	}
+	if (numbers->tree_bits == before && !numbers->bits_end)
+		return before;
+	if (numbers->array_lost && numbers->tree_bits > end)
+		end = numbers->tree_bits;
+	if (end < before)
+		end = before;
+	if (numbers->bits_end >= end + BITSET_WORD_BITS)
+		end = numbers->bits_end;
+	/* By how many array blocks there are, the last one may be full or not. */
+	if (!numbers->has_eras && numbers->least >= end + ERAS_PER_BLOCK)
+		end = numbers->least;
+	return end;
+}
+
+/* Nothing is on a device that it has no room for. */
+bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
+			      uint64_t nr_metadata_blocks, const struct report *report)
+{
+	uint32_t before = sb->info.nr_blocks;
+	uint64_t other = real_nr_blocks(numbers, before);
+	uint64_t bits = in_whole_words(sb->writeset_bits);
+	bool by_array = other == numbers->array_end || other == numbers->least;
+
+	if (numbers->ends_right || other <= before || other > nr_metadata_blocks * ERAS_PER_BLOCK ||
+	    other > ERA_MAX_DATA_BLOCKS)
+		return false;
+	sb->info.nr_blocks = (uint32_t)other;
+	if (other <= (bits > numbers->bits_end ? bits : numbers->bits_end))
+		sb->writeset_bits = sb->info.nr_blocks;
+	report_message(report, "superblock: %u data blocks, where the %s has %u: taken for %u",
+		       before, by_array ? "era array" : "latest writeset", sb->info.nr_blocks,
+		       sb->info.nr_blocks);
+	return true;
+}
+
+/* Where something is of an era that is not over yet, or has not begun, the superblock is wrong. */
+void numbers_settle_current_era(const struct numbers *numbers, const struct superblock *sb,
+				struct stream_info *info, const struct report *report)
+{
+	/* A writeset that goes on, or may, is of a later era than all that are over. */
+	bool goes_on = sb->writeset_root || numbers->over > info->current_era;
+	uint32_t era = numbers->over ? numbers->over + goes_on : 0;
+	uint32_t found = numbers->over;
+
+	if (era < numbers->begun)
+		era = found = numbers->begun;
+	if (era <= info->current_era)
+		return;
+	info->current_era = era;
+	report_message(report, "superblock: current era %u, but era %u is found: taken for %u",
+		       sb->info.current_era, found, era);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The numbers of a superblock that may be wrong: of another device or time, or changed. What it names
+ * tells how many data blocks there are at least, and in which era they are at least.
+ */
+#ifndef ERA_NUMBERS_H
+#define ERA_NUMBERS_H
+
+#include "era/finding.h"
+#include "era/stream.h"
+#include "era/superblock.h"
+#include "persistent-data/block_io.h"
+#include "persistent-data/report.h"
+
+/*
+ * Eras past the current one say that the superblock is an old one. But one as large as that is
+ * rubbish: no device lives to see so many, and some must be left.
+ */
+#define LAST_PLAUSIBLE_ERA INT32_MAX
+
+struct numbers {
+	struct sink sink; /* of a walk, by LAST_PLAUSIBLE_ERA as the current one */
+	uint32_t over;	  /* the latest era that is over, */
+	uint32_t begun;	  /* and the latest that is known to have begun */
+	/* By the last walk: */
+	bool tree_lost, array_lost; /* all of the writeset tree, the era array */
+	bool has_eras;		    /* some of the era array can be read */
+	bool ends_right;	    /* the era array, where the superblock says */
+	uint64_t array_end;	    /* the data blocks that the era array has, if it has more */
+	uint32_t tree_bits;	    /* of the latest writeset in the tree */
+	uint32_t
+		current_bits; /* of the current writeset by the superblock; 0: it does not end there, */
+	uint64_t bits_end; /* but here, in whole words, as far as it can be read */
+	uint32_t least;	   /* data blocks, by an era array that is found somewhere */
+};
+
+void numbers_init(struct numbers *numbers);
+
+/* Before a walk, and what it finds. */
+void numbers_begin(struct numbers *numbers);
+void numbers_finding(struct numbers *numbers, const struct superblock *sb,
+		     const struct finding *finding);
+
+/* A writeset of that era is found, or an era of the era array. */
+void numbers_see(struct numbers *numbers, uint64_t era);
+
+/*
+ * With nothing left of what a superblock names, it may be of another device or time: all blocks of the
+ * device are asked. PD_ERR_NO_MEMORY.
+ */
+int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
+
+/* Puts the number of data blocks right, on a device of so many metadata blocks; false: it is. */
+bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
+			      uint64_t nr_metadata_blocks, const struct report *report);
+
+/* Puts the current era of info right, which sb has. */
+void numbers_settle_current_era(const struct numbers *numbers, const struct superblock *sb,
+				struct stream_info *info, const struct report *report);
+
+#endif
