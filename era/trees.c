@@ -113,8 +113,8 @@ static int walk_bits(struct walk *walk, const struct writeset *writeset)
 	return r || !sink ? r : sink->ops->writeset_end(sink);
 }
 
-/* The last era that a writeset of the tree can be of. */
-static uint32_t last_archived_era(const struct walk *walk)
+/* The last era that is over: none behind it has a writeset in the tree, or is in the era array. */
+static uint32_t last_era_over(const struct walk *walk)
 {
 	const struct superblock *sb = walk->superblock;
 
@@ -128,9 +128,9 @@ static bool check_writeset(const struct walk *walk, const struct writeset *write
 			   struct damage *damage)
 {
 	damage->loses_references = writeset->nr_bits > ERA_MAX_DATA_BLOCKS;
-	if (writeset->era > last_archived_era(walk))
+	if (writeset->era > last_era_over(walk))
 		return damage_is_number(damage, "writeset of an era that is not over",
-					writeset->era, last_archived_era(walk));
+					writeset->era, last_era_over(walk));
 	if (damage->loses_references)
 		return damage_is_number(damage, "writeset with more bits than the format allows",
 					writeset->nr_bits, ERA_MAX_DATA_BLOCKS);
@@ -182,7 +182,7 @@ static int writesets_lost(void *context, const struct damage *damage)
 static int walk_writeset_tree(struct walk *walk)
 {
 	struct btree tree = {walk->superblock->writeset_tree_root, WRITESET_VALUE_SIZE,
-			     (uint64_t)last_archived_era(walk) + 1, walk->block, false};
+			     (uint64_t)last_era_over(walk) + 1, walk->block, false};
 	struct btree_visitor visitor = {walk, writeset_leaf, writesets_lost};
 
 	return btree_walk(&walk->metadata->reader, &tree, &visitor);
@@ -202,15 +202,15 @@ static int walk_current_writeset(struct walk *walk)
 
 /* The era array. */
 
-/* Values past the current era, from the i-th on: tells of one run of them, and sets i past it. */
+/* Values that cannot be, from the i-th on: tells of one run of them, and sets i past it. */
 static int tell_impossible(struct walk *walk, uint64_t first, const uint32_t *eras, unsigned n,
 			   uint64_t block, unsigned *i)
 {
-	uint32_t current_era = walk->superblock->info.current_era;
+	uint32_t last = last_era_over(walk);
 	struct damage damage = {.block = block, .error = PD_ERR_CORRUPT, .begin = first + *i};
 
-	damage_is_number(&damage, "era past the current one", eras[*i], current_era);
-	while (*i < n && eras[*i] > current_era)
+	damage_is_number(&damage, "era that is not over", eras[*i], last);
+	while (*i < n && eras[*i] > last)
 		(*i)++;
 	damage.end = first + *i;
 	return tell(walk, &damage, AFFECTS_DATA_BLOCKS);
@@ -220,14 +220,14 @@ static int tell_impossible(struct walk *walk, uint64_t first, const uint32_t *er
 static int possible_eras(struct walk *walk, uint64_t first, const uint32_t *eras, unsigned n,
 			 uint64_t block)
 {
-	uint32_t current_era = walk->superblock->info.current_era;
+	uint32_t last = last_era_over(walk);
 	unsigned i = 0;
 	int r = PD_OK;
 
 	while (!r && i < n) {
 		unsigned begin = i;
 
-		while (i < n && eras[i] <= current_era)
+		while (i < n && eras[i] <= last)
 			i++;
 		if (walk->sink && i > begin)
 			r = walk->sink->ops->eras(walk->sink, (uint32_t)(first + begin),
@@ -254,7 +254,7 @@ static int eras_entries(void *context, uint64_t first, unsigned n, const uint8_t
 	uint32_t copy[ERAS_PER_BLOCK];
 	const uint32_t *eras = see_le32_array(values, n, copy);
 
-	if (any_above(eras, n, walk->superblock->info.current_era))
+	if (any_above(eras, n, last_era_over(walk)))
 		return possible_eras(walk, first, eras, n, block);
 	return walk->sink ? walk->sink->ops->eras(walk->sink, (uint32_t)first, eras, n) : PD_OK;
 }

@@ -78,7 +78,7 @@ static const struct cost costs[] = {
 	{"an era array block", AT_ERA_BLOCK_1, 0, 0, 0, 1018, "affects data blocks 1018-2035"},
 	{"the last era array block", AT_ERA_BLOCK_2, 0, 0, 0, 964, "affects data blocks 2036-2999"},
 	{"the era array's leaf", AT_ERA_LEAF, 0, 0, 0, 604, "not their order"},
-	{"an era past the current one", AT_ERA_BLOCK_0, ARRAY_VALUES + 4 * 7, 4, 0xffffffff, 1,
+	{"an era that is not over", AT_ERA_BLOCK_0, ARRAY_VALUES + 4 * 7, 4, 0xffffffff, 1,
 	 "affects data block 7"},
 	{"an era array block that says it is shorter", AT_ERA_BLOCK_0, ARRAY_NR_ENTRIES, 4, 17,
 	 1018, "wrong number of entries"},

@@ -261,6 +261,7 @@ void naive_set_bit(struct naive_writeset *writeset, uint32_t bit)
 struct load {
 	struct naive_image *image;
 	struct naive *naive;
+	uint32_t last_over; /* the last era that is over */
 };
 
 static void load_bitset(struct load *load, uint32_t era, uint32_t nr_bits, uint64_t root)
@@ -279,7 +280,7 @@ static void load_writeset(void *context, uint64_t key, const uint8_t *value)
 {
 	struct load *load = context;
 
-	if (key > load->naive->current_era)
+	if (key > load->last_over)
 		return complain(load->image, "a writeset of era %llu", (unsigned long long)key);
 	load_bitset(load, (uint32_t)key, get32(value), get64(value + 4));
 }
@@ -292,7 +293,7 @@ static void load_eras(struct load *load, uint64_t root)
 	naive_make_eras(naive);
 	for (uint32_t i = 0; i < naive->nr_blocks; i++) {
 		naive->eras[i] = get32(values + 4 * (size_t)i);
-		if (naive->eras[i] > naive->current_era)
+		if (naive->eras[i] > load->last_over)
 			complain(load->image, "data block %u: era %u", i, naive->eras[i]);
 	}
 	free(values);
@@ -305,7 +306,7 @@ uint64_t naive_snapshot(struct naive_image *image)
 
 bool naive_load(struct naive *naive, struct naive_image *image, bool snapshot)
 {
-	struct load load = {image, naive};
+	struct load load = {image, naive, 0};
 	const uint8_t *super = block_at(image, snapshot ? naive_snapshot(image) : 0, SUPERBLOCK);
 
 	*naive = (struct naive){.block_size = get32(super + 172),
@@ -316,6 +317,10 @@ bool naive_load(struct naive *naive, struct naive_image *image, bool snapshot)
 		complain(image, "superblock: its constants");
 	if (image->problem[0])
 		return false;
+	/* A snapshot began its current era; and a writeset that is not archived goes on. */
+	load.last_over = naive->current_era;
+	if (load.last_over && (snapshot || get64(super + 192)))
+		load.last_over--;
 	walk_tree((struct walk){image, 12, NULL, load_writeset, &load, 0, 0}, get64(super + 200));
 	if (!snapshot && get64(super + 192))
 		load_bitset(&load, naive->current_era, get32(super + 188), get64(super + 192));
