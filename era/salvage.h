@@ -4,7 +4,7 @@
  * data blocks that changed since then by what it hands on include those by the metadata before the
  * damage. So
  *
- * - what is lost of the era array, or is past the current era, becomes the current era,
+ * - what is lost of the era array, or of an era that is not over, becomes the current era,
  * - what is lost of a writeset counts as written in its era,
  * - where leaves of the writeset tree are lost, no data block is of an era before the latest that they
  *   can have held; if all of the tree is, every data block is of the current era; unless the space map
