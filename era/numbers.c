@@ -29,9 +29,11 @@ static int probe_writeset_begin(struct sink *sink, uint32_t era, uint32_t nr_bit
 	struct numbers *numbers = (struct numbers *)sink;
 
 	numbers_see(numbers, era);
-	if (era < LAST_PLAUSIBLE_ERA)
+	if (era < LAST_PLAUSIBLE_ERA) {
 		numbers->tree_bits = nr_bits;
-	else if (era == LAST_PLAUSIBLE_ERA)
+		numbers->tree_era = era;
+	}
+	if (era == LAST_PLAUSIBLE_ERA)
 		numbers->current_bits = nr_bits;
 	return PD_OK;
 }
@@ -80,19 +82,23 @@ void numbers_begin(struct numbers *numbers)
 
 static void array_finding(struct numbers *numbers, uint64_t nr_blocks, const struct damage *damage)
 {
-	if (damage->real_end > numbers->array_end)
+	if (damage->real_end > numbers->array_end) {
 		numbers->array_end = damage->real_end;
+		numbers->array_may_end = damage->ends_earlier;
+	}
 	if (damage->end < nr_blocks)
 		return;
 	numbers->ends_right = false;
 	numbers->array_lost |= damage->loses_references && !damage->begin;
 }
 
-static void current_finding(struct numbers *numbers, const struct damage *damage)
+/* It is told of up to the number of data blocks, which may be less than it has. */
+static void current_finding(struct numbers *numbers, uint64_t nr_blocks,
+			    const struct damage *damage)
 {
 	if (damage->real_end > numbers->bits_end)
 		numbers->bits_end = damage->real_end;
-	if (damage->real_end || damage->end >= numbers->current_bits)
+	if (damage->real_end || damage->end >= numbers->current_bits || damage->end >= nr_blocks)
 		numbers->current_bits = 0;
 }
 
@@ -107,7 +113,7 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 			damage->loses_references && damage->block == sb->writeset_tree_root;
 		break;
 	case STRUCTURE_CURRENT_WRITESET:
-		current_finding(numbers, damage);
+		current_finding(numbers, sb->info.nr_blocks, damage);
 		break;
 	case STRUCTURE_ERA_ARRAY:
 		array_finding(numbers, sb->info.nr_blocks, damage);
@@ -135,6 +141,12 @@ int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct r
 	return r;
 }
 
+bool numbers_lack_current(const struct numbers *numbers, const struct superblock *sb)
+{
+	return !sb->writeset_root && !numbers->tree_lost &&
+	       numbers->tree_era < sb->info.current_era;
+}
+
 /* The number of data blocks. */
 
 static uint64_t in_whole_words(uint64_t nr_bits)
@@ -142,30 +154,49 @@ static uint64_t in_whole_words(uint64_t nr_bits)
 	return (nr_bits + BITSET_WORD_BITS - 1) / BITSET_WORD_BITS * BITSET_WORD_BITS;
 }
 
+static uint64_t in_whole_blocks(uint64_t nr_eras)
+{
+	return (nr_eras + ERAS_PER_BLOCK - 1) / ERAS_PER_BLOCK * ERAS_PER_BLOCK;
+}
+
 /*
- * The era array has an era for each data block; a current writeset of the right length bears witness to
- * the superblock up to the end of its last word, and the latest of the tree to the last bit. A current
- * one that is longer is right itself, unless the array ends in its last word.
+ * A current writeset of the right length bears witness to the superblock up to the end of its last word,
+ * and the latest of the tree to the last bit. A current one that is longer is right itself, unless the
+ * array ends in its last word.
  */
-static uint64_t real_nr_blocks(const struct numbers *numbers, uint64_t before)
+static uint64_t by_current(const struct numbers *numbers, uint64_t before)
+{
+	uint64_t end = numbers->array_end, most = in_whole_words(numbers->current_bits);
+
+	if (end >= numbers->current_bits && end <= most && !numbers->array_may_end)
+		return end;
+	/* A superblock that contradicts itself is right where the tree agrees with it, if anywhere. */
+	if (!end && numbers->current_bits != before && numbers->tree_bits != before &&
+	    numbers->tree_bits != numbers->current_bits)
+		return most;
+	end = numbers->current_bits;
+	return numbers->tree_bits > end && numbers->tree_bits <= most ? numbers->tree_bits : end;
+}
+
+/* Without it: the era array has an era for each data block, and writesets have a bit. */
+static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before)
 {
 	uint64_t end = numbers->array_end;
+	bool known = end && !numbers->array_may_end;
 
-	if (numbers->current_bits) {
-		uint64_t most = in_whole_words(numbers->current_bits);
-
-		if (end > most || end < numbers->current_bits)
-			end = numbers->current_bits;
-		return numbers->tree_bits > end && numbers->tree_bits <= most ? numbers->tree_bits
-									      : end;
-	}
-	if (numbers->tree_bits == before && !numbers->bits_end)
+	if (numbers->tree_bits && numbers->tree_bits == before &&
+	    numbers->bits_end < before + BITSET_WORD_BITS)
 		return before;
-	if (numbers->array_lost && numbers->tree_bits > end)
+	/* Where the array has lost its end, it is known at least how many array blocks there are. */
+	if (!end && numbers->tree_bits > before &&
+	    (numbers->array_lost || numbers->tree_bits <= in_whole_blocks(before)))
 		end = numbers->tree_bits;
 	if (end < before)
 		end = before;
-	if (numbers->bits_end >= end + BITSET_WORD_BITS)
+	if (numbers->array_may_end && numbers->bits_end > end - ERAS_PER_BLOCK &&
+	    numbers->bits_end < end)
+		end = numbers->bits_end;
+	if (numbers->bits_end >= end + (known ? BITSET_WORD_BITS : 1))
 		end = numbers->bits_end;
 	/* By how many array blocks there are, the last one may be full or not. */
 	if (!numbers->has_eras && numbers->least >= end + ERAS_PER_BLOCK)
@@ -174,19 +205,40 @@ static uint64_t real_nr_blocks(const struct numbers *numbers, uint64_t before)
 }
 
 /* Nothing is on a device that it has no room for. */
+static struct numbers plausible(const struct numbers *numbers, uint64_t nr_metadata_blocks)
+{
+	uint64_t most = nr_metadata_blocks * ERAS_PER_BLOCK;
+	struct numbers sane = *numbers;
+
+	if (most > ERA_MAX_DATA_BLOCKS)
+		most = ERA_MAX_DATA_BLOCKS;
+	/* The era array has named these blocks one by one. */
+	if (sane.array_end > ERA_MAX_DATA_BLOCKS)
+		sane.array_end = 0;
+	if (sane.bits_end > most)
+		sane.bits_end = 0;
+	if (sane.tree_bits > most)
+		sane.tree_bits = 0;
+	if (sane.current_bits > most)
+		sane.current_bits = 0;
+	if (sane.least > most)
+		sane.least = 0;
+	return sane;
+}
+
 bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
 			      uint64_t nr_metadata_blocks, const struct report *report)
 {
+	struct numbers sane = plausible(numbers, nr_metadata_blocks);
 	uint32_t before = sb->info.nr_blocks;
-	uint64_t other = real_nr_blocks(numbers, before);
+	uint64_t other = sane.current_bits ? by_current(&sane, before) : by_the_rest(&sane, before);
 	uint64_t bits = in_whole_words(sb->writeset_bits);
-	bool by_array = other == numbers->array_end || other == numbers->least;
+	bool by_array = other == sane.array_end || other == sane.least;
 
-	if (numbers->ends_right || other <= before || other > nr_metadata_blocks * ERAS_PER_BLOCK ||
-	    other > ERA_MAX_DATA_BLOCKS)
+	if (numbers->ends_right || other <= before)
 		return false;
 	sb->info.nr_blocks = (uint32_t)other;
-	if (other <= (bits > numbers->bits_end ? bits : numbers->bits_end))
+	if (other <= (bits > sane.bits_end ? bits : sane.bits_end))
 		sb->writeset_bits = sb->info.nr_blocks;
 	report_message(report, "superblock: %u data blocks, where the %s has %u: taken for %u",
 		       before, by_array ? "era array" : "latest writeset", sb->info.nr_blocks,
@@ -202,9 +254,13 @@ void numbers_settle_current_era(const struct numbers *numbers, const struct supe
 	bool goes_on = sb->writeset_root || numbers->over > info->current_era;
 	uint32_t era = numbers->over ? numbers->over + goes_on : 0;
 	uint32_t found = numbers->over;
+	uint32_t begun = numbers->begun;
 
-	if (era < numbers->begun)
-		era = found = numbers->begun;
+	/* Nothing is written in era 0: the first resume begins the next one. */
+	if (!begun && sb->writeset_root)
+		begun = 1;
+	if (era < begun)
+		era = found = begun;
 	if (era <= info->current_era)
 		return;
 	info->current_era = era;

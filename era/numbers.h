@@ -26,11 +26,13 @@ struct numbers {
 	bool tree_lost, array_lost; /* all of the writeset tree, the era array */
 	bool has_eras;		    /* some of the era array can be read */
 	bool ends_right;	    /* the era array, where the superblock says */
-	uint64_t array_end;	    /* the data blocks that the era array has, if it has more */
-	uint32_t tree_bits;	    /* of the latest writeset in the tree */
+	uint64_t array_end;	    /* the data blocks that the era array has, if it has more; */
+	bool array_may_end;	    /* earlier than there, in its last block */
+	uint32_t tree_bits;	    /* of the latest writeset in the tree, */
+	uint32_t tree_era;	    /* and which that is */
 	uint32_t
 		current_bits; /* of the current writeset by the superblock; 0: it does not end there, */
-	uint64_t bits_end; /* but here, in whole words, as far as it can be read */
+	uint64_t bits_end; /* but here, in whole words */
 	uint32_t least;	   /* data blocks, by an era array that is found somewhere */
 };
 
@@ -49,6 +51,12 @@ void numbers_see(struct numbers *numbers, uint64_t era);
  * device are asked. PD_ERR_NO_MEMORY.
  */
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
+
+/*
+ * Whether the superblock has no current writeset, nor the tree one of the current era, where a clean
+ * shutdown leaves it. Metadata that no target has used since they were restored have neither.
+ */
+bool numbers_lack_current(const struct numbers *numbers, const struct superblock *sb);
 
 /* Puts the number of data blocks right, on a device of so many metadata blocks; false: it is. */
 bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,

@@ -30,6 +30,7 @@ struct surveyor {
 	bool *less;    /* of each metadata block */
 	bool another;  /* superblock than the first: the number of data blocks is settled */
 	bool in_place; /* it is the device's own, and not one that was made up */
+	bool current_lost; /* perhaps: there is no current writeset, and nothing tells that there was none */
 };
 
 static void note_lost(struct surveyor *surveyor, const struct finding *finding)
@@ -210,6 +211,18 @@ static bool map_tells_losses(const struct surveyor *surveyor)
 	       metadata->live.space_map.nr_blocks <= metadata->refs.nr_blocks;
 }
 
+/* Whether it can tell of anything that is used and not named. */
+static bool map_covers_all(const struct surveyor *surveyor)
+{
+	const struct ref_counts *refs = &surveyor->metadata->refs;
+	uint64_t end = surveyor->metadata->live.space_map.nr_blocks;
+	bool covers = !surveyor->map_lost && end <= refs->nr_blocks;
+
+	for (uint64_t i = end; covers && i < refs->nr_blocks; i++)
+		covers = !ref_counts_get(refs, i);
+	return covers;
+}
+
 static void report_forgotten(const struct surveyor *surveyor, const struct report *report)
 {
 	const struct survey *survey = surveyor->survey;
@@ -220,7 +233,13 @@ static void report_forgotten(const struct surveyor *surveyor, const struct repor
 			       "blocks count as written in era %u",
 			       (unsigned long long)surveyor->forgotten.nr_writesets,
 			       survey->info.current_era);
-	if (survey->everything)
+	if (surveyor->current_lost)
+		report_message(report,
+			       "current writeset: not named, and without the space map it is not "
+			       "known that there is none: all data blocks count as written in era "
+			       "%u",
+			       survey->info.current_era);
+	else if (survey->everything)
 		report_message(report,
 			       "reference counts: metadata blocks in use are named by nothing: all "
 			       "data blocks count as written in era %u",
@@ -231,11 +250,17 @@ static int find_forgotten(struct surveyor *surveyor)
 {
 	struct survey *survey = surveyor->survey;
 	struct forgotten *forgotten = &surveyor->forgotten;
+	bool lacks_current =
+		surveyor->in_place && numbers_lack_current(&surveyor->numbers, &survey->superblock);
 	int r = PD_OK;
 
 	survey->writesets_found = false;
-	if (surveyor->snapshot_lost || (surveyor->nr_more && is_superblock_among(surveyor)))
+	/* What was restored has no snapshot, so that a current writeset may be lost along with it. */
+	if (!lacks_current &&
+	    (surveyor->snapshot_lost || (surveyor->nr_more && is_superblock_among(surveyor))))
 		return PD_OK;
+	surveyor->current_lost = lacks_current && !map_covers_all(surveyor);
+	survey->everything |= surveyor->current_lost;
 	if (surveyor->nr_more)
 		r = forgotten_find(survey, surveyor->metadata, forgotten);
 	/* What is no writeset by itself needs no explanation where damaged trees may have named it. */

@@ -75,6 +75,16 @@ bool array_block_check(const struct array *array, uint64_t array_block, const ui
 	return true;
 }
 
+static void surplus_end(const struct array *array, uint64_t index, const uint8_t *data,
+			struct damage *damage)
+{
+	if (data)
+		array_block_check(array, index, data, damage);
+	damage->ends_earlier = !damage->real_end;
+	if (damage->ends_earlier)
+		damage->real_end = (index + 1) * array_max_entries(array->value_size);
+}
+
 static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 {
 	uint64_t index = turn->orders[slot].index;
@@ -82,6 +92,7 @@ static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 	struct damage damage;
 	bool shared;
 	const uint8_t *data = block_batch_get(turn->batch, slot, BLOCK_ARRAY, &shared, &damage);
+	bool follows = index == walk->next;
 	int r = skip_to(walk, index, leaf_block);
 
 	damage.parent = leaf_block;
@@ -89,8 +100,8 @@ static int walk_block(struct walk *walk, const struct turn *turn, unsigned slot)
 		return r;
 	if (index >= walk->nr_array_blocks) {
 		/* Keys that leave gaps behind them prove nothing about the array's size. */
-		if (data && index == walk->next)
-			array_block_check(walk->array, index, data, &damage);
+		if (follows)
+			surplus_end(walk->array, index, data, &damage);
 		damage.has_numbers = false;
 		damage_is(&damage, "surplus array block");
 		return lost(walk, &damage, index, index + 1);

@@ -12,14 +12,14 @@
 
 TestSuite(false_superblock, .timeout = 1200);
 
-static void expect_superset(const char *name, void (*spoil)(struct hostile *), const char *phrase,
-			    uint32_t most)
+static void expect_planned(const char *name, void (*plan)(struct hostile *),
+			   void (*spoil)(struct hostile *), const char *phrase, uint32_t most)
 {
 	struct hostile hostile;
 	struct salvaged salvaged;
 	struct before before;
 
-	hostile_make(&hostile, &(struct hostile_case){.name = name});
+	hostile_make(&hostile, &(struct hostile_case){.name = name, .plan = plan});
 	before = before_look(&hostile.builder.image);
 	spoil(&hostile);
 	salvaged = before_salvage(&hostile.builder.image, &before, false, name);
@@ -29,6 +29,17 @@ static void expect_superset(const char *name, void (*spoil)(struct hostile *), c
 	salvaged_free(&salvaged);
 	free(before.eras);
 	hostile_free(&hostile);
+}
+
+static void expect_superset(const char *name, void (*spoil)(struct hostile *), const char *phrase,
+			    uint32_t most)
+{
+	expect_planned(name, NULL, spoil, phrase, most);
+}
+
+static void spoil_content(const struct hostile *hostile, enum place place)
+{
+	memset(image_block(&hostile->builder.image, hostile->at[place]) + 100, 0xa5, 64);
 }
 
 static void set_lengths(struct hostile *hostile, uint32_t nr_blocks)
@@ -58,14 +69,14 @@ static void spoil_lengths_by_a_bit(struct hostile *hostile)
 static void spoil_lengths_and_last_block(struct hostile *hostile)
 {
 	set_lengths(hostile, 2100);
-	memset(image_block(&hostile->builder.image, hostile->at[AT_ERA_BLOCK_2]) + 100, 0xa5, 64);
+	spoil_content(hostile, AT_ERA_BLOCK_2);
 }
 
 /* Nor does the current writeset. */
 static void spoil_lengths_and_current_leaf(struct hostile *hostile)
 {
 	set_lengths(hostile, 1018);
-	memset(image_block(&hostile->builder.image, hostile->at[AT_CURRENT_LEAF]) + 100, 0xa5, 64);
+	spoil_content(hostile, AT_CURRENT_LEAF);
 }
 
 Test(false_superblock, both_lengths_are_wrong)
@@ -77,6 +88,103 @@ Test(false_superblock, both_lengths_are_wrong)
 			"where the latest writeset has 3008", 1018);
 	expect_superset("lengths, and the current writeset", spoil_lengths_and_current_leaf,
 			"where the era array has 3000", HOSTILE_DATA_BLOCKS);
+}
+
+/* They are wrong in two ways, and the current writeset is lost up to the one. */
+static void spoil_two_lengths_and_current_leaf(struct hostile *hostile)
+{
+	set_lengths(hostile, 2000);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 1);
+	spoil_content(hostile, AT_CURRENT_LEAF);
+}
+
+/* An array block that nobody expects may be full, for all that can be read of it. */
+static void spoil_lengths_and_surplus_block(struct hostile *hostile)
+{
+	set_lengths(hostile, 1018);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	spoil_content(hostile, AT_ERA_BLOCK_2);
+}
+
+static void spoil_lengths_and_current_key(struct hostile *hostile)
+{
+	set_lengths(hostile, 2100);
+	hostile_poke(hostile, AT_CURRENT_LEAF, KEY_AT(0), 8, 50);
+}
+
+/* Only the writeset tree is left to tell. */
+static void spoil_length_of_last_block(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, HOSTILE_DATA_BLOCKS - 100);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	spoil_content(hostile, AT_ERA_BLOCK_2);
+}
+
+static void spoil_length_and_tree(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 0);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	spoil_content(hostile, AT_WRITESET_LEAF);
+}
+
+Test(false_superblock, lengths_and_what_would_tell_are_wrong)
+{
+	expect_superset("two lengths, and the current writeset", spoil_two_lengths_and_current_leaf,
+			"where the era array has 3000", HOSTILE_DATA_BLOCKS);
+	expect_superset("lengths, and a surplus array block", spoil_lengths_and_surplus_block,
+			"where the era array has 3054", HOSTILE_DATA_BLOCKS);
+	expect_superset("lengths, and a key", spoil_lengths_and_current_key, "taken for 3000",
+			HOSTILE_DATA_BLOCKS);
+	expect_superset("the length of a last array block that is lost", spoil_length_of_last_block,
+			"where the latest writeset has 3000", HOSTILE_DATA_BLOCKS);
+	expect_superset("no length, and the writeset tree", spoil_length_and_tree,
+			"where the era array has 3000", HOSTILE_DATA_BLOCKS);
+}
+
+/* Nothing was written but in the first era. */
+
+static void plan_first_era(struct hostile *hostile)
+{
+	hostile->plan.current_era = 1;
+	hostile->plan.writeset_tree = 0;
+	hostile->plan.era_array = builder_era_array(&hostile->builder, HOSTILE_DATA_BLOCKS, 0);
+}
+
+static void spoil_first_era(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, 0);
+}
+
+/* The current writeset is not named, and what would tell is lost along with it. */
+
+static void spoil_current_and_snapshot(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_SNAPSHOT, 8, hostile->at[AT_ERA_LEAF]);
+}
+
+static void spoil_current_and_map(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_MAP_BITMAP_ROOT, 8, UINT64_MAX);
+}
+
+static void spoil_current_and_size_of_map(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_MAP_NR_BLOCKS, 8, 3);
+}
+
+Test(false_superblock, the_current_writeset_is_hidden)
+{
+	expect_planned("before the first era", plan_first_era, spoil_first_era, "taken for 1",
+		       HOSTILE_DATA_BLOCKS);
+	expect_superset("no current writeset, and a snapshot", spoil_current_and_snapshot,
+			"named by nothing", HOSTILE_DATA_BLOCKS);
+	expect_superset("no current writeset, and no space map", spoil_current_and_map,
+			"without the space map", HOSTILE_DATA_BLOCKS);
+	expect_superset("no current writeset, and a small space map", spoil_current_and_size_of_map,
+			"without the space map", HOSTILE_DATA_BLOCKS);
 }
 
 /* An earlier one, of a smaller device, whose trees are gone. */
