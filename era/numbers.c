@@ -96,7 +96,7 @@ static void array_finding(struct numbers *numbers, uint64_t nr_blocks, const str
 static void current_finding(struct numbers *numbers, uint64_t nr_blocks,
 			    const struct damage *damage)
 {
-	if (damage->real_end > numbers->bits_end)
+	if (damage->real_end > numbers->bits_end && !damage->ends_earlier)
 		numbers->bits_end = damage->real_end;
 	if (damage->real_end || damage->end >= numbers->current_bits || damage->end >= nr_blocks)
 		numbers->current_bits = 0;

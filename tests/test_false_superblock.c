@@ -160,7 +160,7 @@ static void spoil_first_era(struct hostile *hostile)
 static void spoil_current_and_snapshot(struct hostile *hostile)
 {
 	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
-	hostile_poke(hostile, AT_SUPERBLOCK, SB_SNAPSHOT, 8, hostile->at[AT_ERA_LEAF]);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_SNAPSHOT, 8, HOSTILE_BLOCKS - 1);
 }
 
 static void spoil_current_and_map(struct hostile *hostile)
