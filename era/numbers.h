@@ -30,9 +30,9 @@ struct numbers {
 	bool array_may_end;	    /* earlier than there, in its last block */
 	uint32_t tree_bits;	    /* of the latest writeset in the tree, */
 	uint32_t tree_era;	    /* and which that is */
-	uint32_t
-		current_bits; /* of the current writeset by the superblock; 0: it does not end there, */
-	uint64_t bits_end; /* but here, in whole words */
+	/* Of the current writeset; 0: it does not end where the superblock says, but at bits_end. */
+	uint32_t current_bits;
+	uint64_t bits_end; /* in whole words */
 	uint32_t least;	   /* data blocks, by an era array that is found somewhere */
 };
 

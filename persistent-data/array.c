@@ -75,6 +75,7 @@ bool array_block_check(const struct array *array, uint64_t array_block, const ui
 	return true;
 }
 
+/* A block behind the last one that was expected tells where the array ends. data: NULL: unreadable. */
 static void surplus_end(const struct array *array, uint64_t index, const uint8_t *data,
 			struct damage *damage)
 {

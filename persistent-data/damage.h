@@ -21,11 +21,10 @@ struct damage {
 	uint64_t end;	       /* half-open */
 	/*
 	 * Where a sound block contradicts the one that names it: the end of the array or bitset as it
-	 * has it; the end of the keys that are in it. 0: nothing of the kind. Of an array whose last block
-	 * nobody expected and cannot be read: the most that it can have.
+	 * has it; the end of the keys that are in it. 0: nothing of the kind.
 	 */
 	uint64_t real_end;
-	bool ends_earlier; /* perhaps: the latter */
+	bool ends_earlier; /* perhaps: its last block cannot be read, and real_end is for a full one */
 };
 
 /*
