@@ -180,6 +180,7 @@ Test(sweep, arrays_that_are_not_what_is_said)
 	expect_corrupt("a block less");
 	arrays[1].nr_entries -= 2ull * array_max_entries(SIZE);
 	expect_corrupt("a block more");
+	tear_down_arrays();
 	set_up_arrays();
 	arrays[1].root = arrays[0].root;
 	expect_corrupt("a root that is used twice");
