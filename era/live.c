@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define ERA_SIZE sizeof(uint32_t)
-#define ERAS_PER_BLOCK 1018
 #define WORDS_PER_BLOCK BITSET_WORDS_PER_BLOCK
 
 /* A step of digestion changes so many blocks of the era array at most, fewer where room is short: ... */

@@ -6,8 +6,6 @@
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 
-#define ERAS_PER_BLOCK 1018
-
 void numbers_see(struct numbers *numbers, uint64_t era)
 {
 	if (era > numbers->over && era < LAST_PLAUSIBLE_ERA)
@@ -133,9 +131,8 @@ int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct r
 				       "another device or time");
 		/* An era goes on that is later than all that are over. */
 		numbers->begun = scan.over + 1 > scan.known ? scan.over + 1 : scan.known;
-		numbers->least = scan.nr_array_blocks > 1
-					 ? (uint32_t)(scan.nr_array_blocks * ERAS_PER_BLOCK)
-					 : 0;
+		numbers->least =
+			scan.nr_array_blocks > 1 ? scan.nr_array_blocks * ERAS_PER_BLOCK : 0;
 	}
 	scan_destroy(&scan);
 	return r;
@@ -213,8 +210,10 @@ static struct numbers plausible(const struct numbers *numbers, uint64_t nr_metad
 	if (most > ERA_MAX_DATA_BLOCKS)
 		most = ERA_MAX_DATA_BLOCKS;
 	/* The era array has named these blocks one by one. */
-	if (sane.array_end > ERA_MAX_DATA_BLOCKS)
+	if (sane.array_end > ERA_MAX_DATA_BLOCKS) {
 		sane.array_end = 0;
+		sane.array_may_end = false;
+	}
 	if (sane.bits_end > most)
 		sane.bits_end = 0;
 	if (sane.tree_bits > most)

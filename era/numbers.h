@@ -33,7 +33,7 @@ struct numbers {
 	/* Of the current writeset; 0: it does not end where the superblock says, but at bits_end. */
 	uint32_t current_bits;
 	uint64_t bits_end; /* in whole words */
-	uint32_t least;	   /* data blocks, by an era array that is found somewhere */
+	uint64_t least;	   /* data blocks, by an era array that is found somewhere */
 };
 
 void numbers_init(struct numbers *numbers);

@@ -13,6 +13,7 @@
 
 #define SUPERBLOCK_BLOCK 0
 #define ERA_MAX_DATA_BLOCKS 0x7fffffff /* the kernel accepts fewer than 2^31 */
+#define ERAS_PER_BLOCK 1018	       /* values in a full block of the era array */
 
 #define SUPERBLOCK_FLAG_CLEAN 1 /* some writers set it; it means nothing to the kernel */
 

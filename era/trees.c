@@ -8,8 +8,6 @@
 #include "persistent-data/sweep.h"
 #include "persistent-data/vector.h"
 
-#define ERAS_PER_BLOCK 1018
-
 struct walk {
 	struct metadata *metadata;
 	const struct superblock *superblock;

@@ -135,6 +135,22 @@ static void cut_at(const struct image *image, uint64_t nr_blocks, const struct b
 }
 
 /* Wherever a device is cut, and whichever states are left then: none of them leaves anything out. */
+/* One fixture has so many data blocks that it would take its time; one has none. */
+static bool is_tried(const struct before *before)
+{
+	return before->nr_blocks && before->nr_blocks <= 100000;
+}
+
+static void in_each_fixture(void (*check)(const char *name))
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+
+	for (size_t i = 0; i < nr; i++)
+		check(names[i].name);
+	free(names);
+}
+
 static void cut_anywhere(const char *name)
 {
 	struct before before;
@@ -144,8 +160,7 @@ static void cut_anywhere(const char *name)
 	before = before_load(&image, name);
 	end = end_of_used(&image);
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
-	/* One has so many data blocks that it would take its time; one has none. */
-	if (!before.nr_blocks || before.nr_blocks > 100000)
+	if (!is_tried(&before))
 		end = 0;
 	for (uint64_t n = 2; end && n < end + 3 && n <= image.nr_blocks; n++) {
 		uint8_t *last = image_block(&image, n - 1);
@@ -164,12 +179,7 @@ static void cut_anywhere(const char *name)
 
 Test(lost_superblock, devices_cut_anywhere)
 {
-	size_t nr;
-	struct fixture_name *names = fixture_names(&nr);
-
-	for (size_t i = 0; i < nr; i++)
-		cut_anywhere(names[i].name);
-	free(names);
+	in_each_fixture(cut_anywhere);
 }
 
 /* A device of its size whose last blocks are zeroes, from one of those in use on. */
@@ -207,8 +217,7 @@ static void fade_anywhere(const char *name)
 
 	before = before_load(&image, name);
 	end = end_of_used(&image);
-	/* One has so many data blocks that it would take its time; one has none. */
-	if (!before.nr_blocks || before.nr_blocks > 100000)
+	if (!is_tried(&before))
 		end = 0;
 	for (uint64_t n = 2; n < end; n++) {
 		if (!ends_transaction(&image, n - 1))
@@ -222,12 +231,7 @@ static void fade_anywhere(const char *name)
 
 Test(lost_superblock, devices_that_fade_anywhere)
 {
-	size_t nr;
-	struct fixture_name *names = fixture_names(&nr);
-
-	for (size_t i = 0; i < nr; i++)
-		fade_anywhere(names[i].name);
-	free(names);
+	in_each_fixture(fade_anywhere);
 }
 
 /* A metadata snapshot's superblock that cannot be, though its checksum is right. */
