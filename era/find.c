@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_ASTRAY 1 /* roots of a superblock that can be damaged themselves */
+
 struct finder {
 	struct scan scan;
+	bool astray; /* a superblock shows that something is there which it does not know */
 	unsigned nr; /* states of which none is known to be earlier than another */
 	bool too_many;
 	struct state states[FIND_MAX_STATES];
@@ -147,34 +150,36 @@ static bool latest_is_damaged(const struct finder *finder)
 static void take_found(const struct finder *finder, struct stream_info *info, struct found *found,
 		       const struct report *report)
 {
-	found->nr = finder->too_many || latest_is_damaged(finder) ? 0 : finder->nr;
+	bool known = !finder->astray && !finder->too_many && !latest_is_damaged(finder);
+	uint32_t era;
+
+	found->nr = known ? finder->nr : 0;
 	for (unsigned i = 0; i < found->nr; i++)
 		found->superblocks[i] = finder->states[i].superblock;
-	info->current_era = least_era(finder, found);
+	era = least_era(finder, found);
+	if (era > info->current_era)
+		info->current_era = era;
 	for (unsigned i = 0; i < found->nr; i++)
 		found->superblocks[i].info.current_era = info->current_era;
 	report_states(found, report);
-	report_message(report,
-		       "current era: not known; taken for %u, the least that it can be by all that "
-		       "is found",
-		       info->current_era);
+	report_message(report, "current era: not known; by all that is found at least %u", era);
 	if (found->nr)
 		return;
 	found->superblocks[0] = (struct superblock){.info = *info};
-	report_message(report, "%s: all data blocks count as written in era %u",
-		       finder->too_many ? "more is found than can be told apart"
-		       : finder->nr	? "the latest state is damaged, or may be"
-					: "nothing is found that agrees with its space map",
-		       info->current_era);
+	report_message(report, "%s: all data blocks count as written in the current era",
+		       finder->astray	  ? "which state is the latest is not known"
+		       : finder->too_many ? "more is found than can be told apart"
+		       : finder->nr	  ? "the latest state is damaged, or may be"
+					  : "nothing is found that agrees with its space map");
 }
 
-static int find_states(struct block_io *io, struct stream_info *info, const struct report *report,
-		       struct found *found)
+static int find_states(struct block_io *io, struct stream_info *info, bool astray,
+		       const struct report *report, struct found *found)
 {
-	struct finder finder = {.nr = 0};
+	struct finder finder = {.astray = astray};
 	int r = scan_make(&finder.scan, io);
 
-	if (!r)
+	if (!r && !astray)
 		r = find_latest(&finder, info);
 	if (!r)
 		take_found(&finder, info, found, report);
@@ -197,9 +202,76 @@ static int lost(const struct report *report, const struct find_hints *hints, int
 			    "must be given");
 }
 
+static bool is_root_of(enum kind kind, enum kind leaf)
+{
+	return kind == KIND_INTERNAL || kind == leaf;
+}
+
+/* Whether a root is sound, and not of what it should be; behind the end of what there is, if so. */
+static bool is_astray(struct block_io *io, uint8_t *block, uint64_t root, enum kind leaf)
+{
+	enum kind kind;
+
+	if (root >= io->nr_blocks || block_io_read(io, root, 1, block))
+		return false;
+	kind = block_kind(block, root);
+	return kind > KIND_ZEROES && !is_root_of(kind, leaf);
+}
+
+/*
+ * Damage takes a block away, and does not put another one in its place. So a superblock that names what
+ * is sound and something else is not of this device or not of this time, unless it is damaged itself.
+ */
+static bool leads_astray(struct block_io *io, uint8_t *block, const struct superblock *sb)
+{
+	const struct {
+		uint64_t root;
+		enum kind leaf;
+	} roots[] = {
+		{sb->writeset_tree_root, KIND_WRITESETS},
+		{sb->era_array_root, KIND_POINTERS},
+		{sb->space_map.ref_count_root, KIND_REF_COUNTS},
+		{sb->writeset_root, KIND_POINTERS},
+		{sb->metadata_snap, KIND_SUPERBLOCK},
+		{sb->space_map.bitmap_root, KIND_INDEX},
+	};
+	unsigned nr_astray = 0;
+
+	for (unsigned i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+		nr_astray += roots[i].root && is_astray(io, block, roots[i].root, roots[i].leaf);
+	return nr_astray > MAX_ASTRAY;
+}
+
+/* What the superblock is good for. */
+struct standing {
+	bool there;  /* it is sound: what it names can be looked at */
+	bool known;  /* and its numbers mean what they should */
+	bool astray; /* it is sound, but of another device or time */
+};
+
+static int judge_superblock(struct block_io *io, const struct find_hints *hints,
+			    const struct report *report, uint8_t *block, struct superblock *sb,
+			    struct standing *standing)
+{
+	struct damage damage;
+
+	if (!superblock_decode(block, SUPERBLOCK_BLOCK, io->nr_blocks, false, sb, &damage))
+		report_message(report, "superblock: %s (%llu, expected %llu)", damage.what,
+			       (unsigned long long)damage.found,
+			       (unsigned long long)damage.expected);
+	standing->known = superblock_has_our_version(block);
+	standing->astray = leads_astray(io, block, sb);
+	standing->there = !standing->astray;
+	standing->known &= standing->there;
+	if (standing->astray)
+		report_message(report, "superblock: names blocks that are something else: it is of "
+				       "another device or time");
+	return standing->known ? PD_OK : lost(report, hints, PD_ERR_CORRUPT);
+}
+
 static int read_superblock(struct block_io *io, const struct find_hints *hints,
 			   const struct report *report, uint8_t *block, struct superblock *sb,
-			   bool *found)
+			   struct standing *standing)
 {
 	const char *mistaken;
 	struct damage damage;
@@ -212,17 +284,11 @@ static int read_superblock(struct block_io *io, const struct find_hints *hints,
 		report_message(report, "superblock: cannot be read: %s", strerror(errno));
 		return lost(report, hints, PD_ERR_IO);
 	}
-	*found = superblock_decode_loosely(block, sb, &damage);
-	if (!*found) {
-		mistaken = superblock_mistaken(block);
-		report_message(report, "superblock: %s", mistaken ? mistaken : damage.what);
-		return lost(report, hints, mistaken ? PD_ERR_UNSUPPORTED : PD_ERR_CORRUPT);
-	}
-	if (!superblock_decode(block, SUPERBLOCK_BLOCK, io->nr_blocks, false, sb, &damage))
-		report_message(report, "superblock: %s (%llu, expected %llu)", damage.what,
-			       (unsigned long long)damage.found,
-			       (unsigned long long)damage.expected);
-	return PD_OK;
+	if (superblock_decode_loosely(block, sb, &damage))
+		return judge_superblock(io, hints, report, block, sb, standing);
+	mistaken = superblock_mistaken(block);
+	report_message(report, "superblock: %s", mistaken ? mistaken : damage.what);
+	return lost(report, hints, mistaken ? PD_ERR_UNSUPPORTED : PD_ERR_CORRUPT);
 }
 
 /* A hint stands in for a number that is lost, or cannot be; it overrules none that can. */
@@ -250,14 +316,15 @@ static bool can_be_tracked(const struct superblock *sb, uint64_t nr_metadata_blo
 	       sb->info.nr_blocks <= nr_metadata_blocks * array_max_entries(sizeof(uint32_t));
 }
 
-static int take_hints(struct superblock *sb, const struct find_hints *hints, bool found,
+static int take_hints(struct superblock *sb, const struct find_hints *hints, bool known,
 		      uint64_t nr_metadata_blocks, const struct report *report)
 {
 	struct stream_info *info = &sb->info;
-	struct stream_info known = {.nr_blocks = 0, .data_block_size = info->data_block_size};
+	struct stream_info sizes = {.nr_blocks = 0, .data_block_size = info->data_block_size};
 	struct damage damage = {.what = NULL};
-	bool no_size = !found || !superblock_check_sizes(&known, &damage);
-	bool no_nr_blocks = !found || !can_be_tracked(sb, nr_metadata_blocks);
+	bool no_size = !known || !superblock_check_sizes(&sizes, &damage);
+	bool no_nr_blocks = !known || !can_be_tracked(sb, nr_metadata_blocks) ||
+			    (hints->nr_blocks && !info->nr_blocks);
 	int r = take_hint(&info->data_block_size, hints->data_block_size, no_size,
 			  "data block size", report);
 
@@ -270,31 +337,61 @@ static int take_hints(struct superblock *sb, const struct find_hints *hints, boo
 	return r;
 }
 
+/* One that was in use by the time that the hint is from. */
+static void take_era(struct superblock *sb, const struct find_hints *hints,
+		     const struct report *report)
+{
+	if (hints->current_era <= sb->info.current_era)
+		return;
+	report_message(report, "superblock: current era %u, but era %u had begun: taken for that",
+		       sb->info.current_era, hints->current_era);
+	sb->info.current_era = hints->current_era;
+}
+
+/* What is left if the superblock is lost. */
+static int find_instead(struct block_io *io, const struct find_hints *hints, bool astray,
+			const struct report *report, struct found *found)
+{
+	struct stream_info *last = &found->superblocks[0].info;
+	struct stream_info info = {.nr_blocks = last->nr_blocks,
+				   .data_block_size = last->data_block_size,
+				   .current_era = hints->current_era};
+
+	/* Of another time it may be right that far. */
+	if (astray && last->current_era > info.current_era &&
+	    last->current_era < LAST_PLAUSIBLE_ERA)
+		info.current_era = last->current_era;
+	return find_states(io, &info, astray, report, found);
+}
+
 int find_superblock(struct block_io *io, const struct find_hints *hints,
 		    const struct report *report, struct found *found)
 {
 	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
 	struct superblock *sb = &found->superblocks[0];
+	struct standing standing = {.there = false};
 	int r;
 
 	*found = (struct found){.nr = 1};
 	if (!block)
 		return report_error(report, PD_ERR_NO_MEMORY, "out of memory");
-	r = read_superblock(io, hints, report, block, sb, &found->in_place);
+	r = read_superblock(io, hints, report, block, sb, &standing);
 	free(block);
 	if (!r)
-		r = take_hints(sb, hints, found->in_place, io->nr_blocks, report);
-	if (!r && !superblock_uuid_is_text(&sb->info)) {
+		r = take_hints(sb, hints, standing.known, io->nr_blocks, report);
+	if (r)
+		return r;
+	found->in_place = standing.there;
+	found->era_known = standing.there || hints->current_era;
+	if (!found->in_place)
+		return find_instead(io, hints, standing.astray, report, found);
+	take_era(sb, hints, report);
+	if (!superblock_uuid_is_text(&sb->info)) {
 		memset(sb->info.uuid, 0, ERA_UUID_SIZE);
 		report_message(report, "superblock: the uuid is lost");
 	}
-	if (!r && found->in_place && sb->metadata_snap)
+	if (sb->metadata_snap)
 		report_message(report, "metadata snapshot at block %llu: left out",
 			       (unsigned long long)sb->metadata_snap);
-	if (!r && !found->in_place)
-		r = find_states(io,
-				&(struct stream_info){.nr_blocks = sb->info.nr_blocks,
-						      .data_block_size = sb->info.data_block_size},
-				report, found);
-	return r;
+	return PD_OK;
 }

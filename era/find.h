@@ -14,6 +14,7 @@
 struct find_hints {
 	uint32_t nr_blocks;	  /* data blocks */
 	uint32_t data_block_size; /* sectors */
+	uint32_t current_era;	  /* that had begun at the least */
 };
 
 #define FIND_MAX_STATES 8
@@ -25,13 +26,15 @@ struct found {
 	 */
 	unsigned nr;
 	bool in_place; /* the superblock is where it should be, and none was made up */
+	bool era_known; /* the current era, by a superblock or a hint */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
 
 /*
  * Reads the superblock, whose fields need not be in order; or, if it is lost, makes one up from the
- * latest state that is left, without uuid and with the least current era that it can have had. What is
- * found is reported. PD_ERR_CORRUPT: the superblock is lost and the hints do not make up for it;
+ * latest state that is left, without uuid and with the least current era that it can have had. One that
+ * leads astray is of another device or time, so that the latest state is not known. What is found is
+ * reported. PD_ERR_CORRUPT: the superblock is lost and the hints do not make up for it;
  * PD_ERR_USAGE: it contradicts them; PD_ERR_UNSUPPORTED: another thing than era metadata, and no hints
  * say that it was; PD_ERR_NO_MEMORY.
  */

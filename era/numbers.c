@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds out which numbers a superblock should have. */
 #include "era/numbers.h"
-#include "era/scan.h"
 #include "persistent-data/array.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
@@ -105,8 +104,10 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 {
 	const struct damage *damage = &finding->damage;
 
+	numbers->damaged = true;
 	switch (finding->structure) {
 	case STRUCTURE_WRITESET_TREE:
+		numbers->tree_damaged = true;
 		numbers->tree_lost |=
 			damage->loses_references && damage->block == sb->writeset_tree_root;
 		break;
@@ -121,27 +122,38 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 	}
 }
 
+static void ask_more(struct numbers *numbers, const struct scan *scan, const struct report *report)
+{
+	report_message(report, "superblock: nothing is left of what it names: it may be of another "
+			       "device or time");
+	/* An era goes on that is later than all that are over. */
+	if (scan->over >= numbers->begun)
+		numbers->begun = scan->over + 1;
+	numbers->least = scan->nr_array_blocks > 1 ? scan->nr_array_blocks * ERAS_PER_BLOCK : 0;
+}
+
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
 {
 	struct scan scan;
 	int r = scan_make(&scan, io);
 
 	if (!r) {
-		report_message(report, "superblock: nothing is left of what it names: it may be of "
-				       "another device or time");
-		/* An era goes on that is later than all that are over. */
-		numbers->begun = scan.over + 1 > scan.known ? scan.over + 1 : scan.known;
-		numbers->least =
-			scan.nr_array_blocks > 1 ? scan.nr_array_blocks * ERAS_PER_BLOCK : 0;
+		numbers_see(numbers, scan.over);
+		numbers->begun = scan.known;
+		if (numbers->tree_lost && !numbers->has_eras)
+			ask_more(numbers, &scan, report);
 	}
 	scan_destroy(&scan);
 	return r;
 }
 
-bool numbers_lack_current(const struct numbers *numbers, const struct superblock *sb)
+bool numbers_lack_latest(const struct numbers *numbers, const struct superblock *sb)
 {
-	return !sb->writeset_root && !numbers->tree_lost &&
-	       numbers->tree_era < sb->info.current_era;
+	if (numbers->tree_lost)
+		return false;
+	if (!sb->writeset_root)
+		return numbers->tree_era < sb->info.current_era;
+	return numbers->tree_era && numbers->tree_era + 1 < sb->info.current_era;
 }
 
 /* The number of data blocks. */
@@ -176,7 +188,7 @@ static uint64_t by_current(const struct numbers *numbers, uint64_t before)
 }
 
 /* Without it: the era array has an era for each data block, and writesets have a bit. */
-static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before)
+static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before, uint64_t said)
 {
 	uint64_t end = numbers->array_end;
 	bool known = end && !numbers->array_may_end;
@@ -195,6 +207,9 @@ static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before)
 		end = numbers->bits_end;
 	if (numbers->bits_end >= end + (known ? BITSET_WORD_BITS : 1))
 		end = numbers->bits_end;
+	/* With neither end in sight there is only what the superblock says of the current one. */
+	if (!known && !numbers->bits_end && said > end)
+		end = said;
 	/* By how many array blocks there are, the last one may be full or not. */
 	if (!numbers->has_eras && numbers->least >= end + ERAS_PER_BLOCK)
 		end = numbers->least;
@@ -202,13 +217,10 @@ static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before)
 }
 
 /* Nothing is on a device that it has no room for. */
-static struct numbers plausible(const struct numbers *numbers, uint64_t nr_metadata_blocks)
+static struct numbers plausible(const struct numbers *numbers, uint64_t most)
 {
-	uint64_t most = nr_metadata_blocks * ERAS_PER_BLOCK;
 	struct numbers sane = *numbers;
 
-	if (most > ERA_MAX_DATA_BLOCKS)
-		most = ERA_MAX_DATA_BLOCKS;
 	/* The era array has named these blocks one by one. */
 	if (sane.array_end > ERA_MAX_DATA_BLOCKS) {
 		sane.array_end = 0;
@@ -228,9 +240,14 @@ static struct numbers plausible(const struct numbers *numbers, uint64_t nr_metad
 bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
 			      uint64_t nr_metadata_blocks, const struct report *report)
 {
-	struct numbers sane = plausible(numbers, nr_metadata_blocks);
+	uint64_t room = nr_metadata_blocks * ERAS_PER_BLOCK;
+	uint64_t most = room < ERA_MAX_DATA_BLOCKS ? room : ERA_MAX_DATA_BLOCKS;
+	struct numbers sane = plausible(numbers, most);
+	bool has_current = sb->writeset_root && sb->writeset_bits <= most;
 	uint32_t before = sb->info.nr_blocks;
-	uint64_t other = sane.current_bits ? by_current(&sane, before) : by_the_rest(&sane, before);
+	uint64_t other = sane.current_bits ? by_current(&sane, before)
+					   : by_the_rest(&sane, before,
+							 has_current ? sb->writeset_bits : 0);
 	uint64_t bits = in_whole_words(sb->writeset_bits);
 	bool by_array = other == sane.array_end || other == sane.least;
 
@@ -249,14 +266,15 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 void numbers_settle_current_era(const struct numbers *numbers, const struct superblock *sb,
 				struct stream_info *info, const struct report *report)
 {
-	/* A writeset that goes on, or may, is of a later era than all that are over. */
-	bool goes_on = sb->writeset_root || numbers->over > info->current_era;
+	/* A writeset that goes on, or may, is of a later era than all that are over; so may a lost one be. */
+	bool goes_on = sb->writeset_root || numbers->over > info->current_era ||
+		       numbers->tree_damaged;
 	uint32_t era = numbers->over ? numbers->over + goes_on : 0;
 	uint32_t found = numbers->over;
 	uint32_t begun = numbers->begun;
 
 	/* Nothing is written in era 0: the first resume begins the next one. */
-	if (!begun && sb->writeset_root)
+	if (!begun && (sb->writeset_root || (numbers->damaged && sb->info.nr_blocks)))
 		begun = 1;
 	if (era < begun)
 		era = found = begun;

@@ -7,16 +7,11 @@
 #define ERA_NUMBERS_H
 
 #include "era/finding.h"
+#include "era/scan.h"
 #include "era/stream.h"
 #include "era/superblock.h"
 #include "persistent-data/block_io.h"
 #include "persistent-data/report.h"
-
-/*
- * Eras past the current one say that the superblock is an old one. But one as large as that is
- * rubbish: no device lives to see so many, and some must be left.
- */
-#define LAST_PLAUSIBLE_ERA INT32_MAX
 
 struct numbers {
 	struct sink sink; /* of a walk, by LAST_PLAUSIBLE_ERA as the current one */
@@ -24,6 +19,8 @@ struct numbers {
 	uint32_t begun;	  /* and the latest that is known to have begun */
 	/* By the last walk: */
 	bool tree_lost, array_lost; /* all of the writeset tree, the era array */
+	bool tree_damaged;	    /* some of the writeset tree cannot be read, */
+	bool damaged;		    /* or something of whatever */
 	bool has_eras;		    /* some of the era array can be read */
 	bool ends_right;	    /* the era array, where the superblock says */
 	uint64_t array_end;	    /* the data blocks that the era array has, if it has more; */
@@ -47,16 +44,18 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 void numbers_see(struct numbers *numbers, uint64_t era);
 
 /*
- * With nothing left of what a superblock names, it may be of another device or time: all blocks of the
- * device are asked. PD_ERR_NO_MEMORY.
+ * What is lost may have told of later eras than all that is left, if the superblock's numbers are wrong:
+ * all blocks of the device are asked. With nothing left of what it names they tell how many data blocks
+ * there are, too. PD_ERR_NO_MEMORY.
  */
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
 
 /*
- * Whether the superblock has no current writeset, nor the tree one of the current era, where a clean
- * shutdown leaves it. Metadata that no target has used since they were restored have neither.
+ * Whether the superblock does not lead to the writeset of the latest era: the current one, which a clean
+ * shutdown leaves in the tree; or the one before, which is digested last. Metadata that no target has
+ * used since they were restored may be without them.
  */
-bool numbers_lack_current(const struct numbers *numbers, const struct superblock *sb);
+bool numbers_lack_latest(const struct numbers *numbers, const struct superblock *sb);
 
 /* Puts the number of data blocks right, on a device of so many metadata blocks; false: it is. */
 bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,

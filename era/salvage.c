@@ -455,7 +455,7 @@ static int survey_states(struct salvage *salvage, const struct found *found,
 {
 	struct survey *survey = &salvage->survey;
 	/* Of several states, only one may have had such a node there. */
-	int r = survey_make(survey, salvage->metadata, found->in_place,
+	int r = survey_make(survey, salvage->metadata, found,
 			    found->nr == 1 ? &salvage->mend : NULL, report);
 
 	survey->everything |= !found->nr;
@@ -465,6 +465,8 @@ static int survey_states(struct salvage *salvage, const struct found *found,
 		r = survey_add(survey, salvage->metadata, &found->superblocks[salvage->nr_states]);
 		salvage->states[salvage->nr_states] = survey->superblock;
 	}
+	for (unsigned i = 0; i < salvage->nr_states; i++)
+		salvage->states[i].info.current_era = survey->info.current_era;
 	return r;
 }
 

@@ -10,7 +10,6 @@
 
 #define RUN 256		   /* blocks that are read at once */
 #define LOOKS_PER_BLOCK 64 /* a state takes one look at each of its nodes */
-#define LAST_PLAUSIBLE_ERA INT32_MAX
 #define MAX_BEHIND 16 /* damaged blocks, see end_of_damaged() */
 
 static void see_era(uint32_t *latest, uint64_t era)

@@ -8,6 +8,11 @@
 
 #include <stdbool.h>
 
+/*
+ * An era as large as that is rubbish: no device lives to see so many, and some must be left.
+ */
+#define LAST_PLAUSIBLE_ERA INT32_MAX
+
 struct scan {
 	struct block_io *io;
 	uint64_t nr_blocks;  /* metadata blocks that can be in use */

@@ -157,15 +157,17 @@ bool superblock_decode(const uint8_t *block, uint64_t number, uint64_t nr_blocks
 bool superblock_decode_loosely(const uint8_t *block, struct superblock *sb, struct damage *damage)
 {
 	const char *what = block_verify(block, BLOCK_SUPERBLOCK, SUPERBLOCK_BLOCK);
-	uint32_t version = get_le32(block + SB_VERSION);
 
 	*damage = (struct damage){.what = what, .error = PD_ERR_CORRUPT};
 	if (what)
 		return false;
-	if (version != ERA_VERSION_ON_DISK)
-		return damage_is_number(damage, "unknown version", version, ERA_VERSION_ON_DISK);
 	decode_fields(block, sb);
 	return true;
+}
+
+bool superblock_has_our_version(const uint8_t *block)
+{
+	return get_le32(block + SB_VERSION) == ERA_VERSION_ON_DISK;
 }
 
 void superblock_encode(const struct superblock *sb, uint8_t *block)

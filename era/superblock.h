@@ -38,10 +38,13 @@ bool superblock_decode(const uint8_t *block, uint64_t number, uint64_t nr_blocks
 
 /*
  * The same to salvage by: all that the checksum vouches for, whatever the fields say. false: the
- * checksum or block number is wrong, or it is of a version of which nothing is known.
+ * checksum or block number is wrong.
  */
 bool superblock_decode_loosely(const uint8_t *block, struct superblock *superblock,
 			       struct damage *damage);
+
+/* false: nothing is known of what its fields mean. */
+bool superblock_has_our_version(const uint8_t *block);
 
 /* Whether these sizes can be, on whatever device; else damage tells why. */
 bool superblock_check_sizes(const struct stream_info *info, struct damage *damage);

@@ -11,6 +11,12 @@
 
 #include <stdlib.h>
 
+/*
+ * Eras that may have begun without leaving a trace, where the superblock is lost and the latest of the
+ * writeset tree with it: more than a device sees that begins one every minute for thirty years.
+ */
+#define UNSEEN_ERAS (1u << 24)
+
 struct surveyor {
 	struct numbers numbers;
 	struct survey *survey;
@@ -30,7 +36,7 @@ struct surveyor {
 	bool *less;    /* of each metadata block */
 	bool another;  /* superblock than the first: the number of data blocks is settled */
 	bool in_place; /* it is the device's own, and not one that was made up */
-	bool current_lost; /* perhaps: there is no current writeset, and nothing tells that there was none */
+	bool latest_lost; /* perhaps: it is not named, and nothing tells that there is none */
 };
 
 static void note_lost(struct surveyor *surveyor, const struct finding *finding)
@@ -124,8 +130,9 @@ static int walk_snapshot(struct surveyor *surveyor)
 static int map_damage(void *context, const struct damage *damage)
 {
 	struct surveyor *surveyor = context;
+	const struct space_map_root *root = &surveyor->metadata->live.space_map;
 
-	if (damage->block == surveyor->metadata->live.space_map.ref_count_root)
+	if (damage->block == root->ref_count_root && damage->block != root->bitmap_root)
 		surveyor->exact_lost = true;
 	else
 		surveyor->map_lost = true;
@@ -233,9 +240,9 @@ static void report_forgotten(const struct surveyor *surveyor, const struct repor
 			       "blocks count as written in era %u",
 			       (unsigned long long)surveyor->forgotten.nr_writesets,
 			       survey->info.current_era);
-	if (surveyor->current_lost)
+	if (surveyor->latest_lost)
 		report_message(report,
-			       "current writeset: not named, and without the space map it is not "
+			       "latest writeset: not named, and without the space map it is not "
 			       "known that there is none: all data blocks count as written in era "
 			       "%u",
 			       survey->info.current_era);
@@ -250,17 +257,17 @@ static int find_forgotten(struct surveyor *surveyor)
 {
 	struct survey *survey = surveyor->survey;
 	struct forgotten *forgotten = &surveyor->forgotten;
-	bool lacks_current =
-		surveyor->in_place && numbers_lack_current(&surveyor->numbers, &survey->superblock);
+	bool lacks_latest =
+		surveyor->in_place && numbers_lack_latest(&surveyor->numbers, &survey->superblock);
 	int r = PD_OK;
 
 	survey->writesets_found = false;
 	/* What was restored has no snapshot, so that a current writeset may be lost along with it. */
-	if (!lacks_current &&
+	if (!lacks_latest &&
 	    (surveyor->snapshot_lost || (surveyor->nr_more && is_superblock_among(surveyor))))
 		return PD_OK;
-	surveyor->current_lost = lacks_current && !map_covers_all(surveyor);
-	survey->everything |= surveyor->current_lost;
+	surveyor->latest_lost = lacks_latest && !map_covers_all(surveyor);
+	survey->everything |= surveyor->latest_lost;
 	if (surveyor->nr_more)
 		r = forgotten_find(survey, surveyor->metadata, forgotten);
 	/* What is no writeset by itself needs no explanation where damaged trees may have named it. */
@@ -339,7 +346,7 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 
 	if (!r && mend && surveyor->nr_lost && surveyor->nr_lost == surveyor->losses.nr)
 		r = mend_trees(surveyor, mend, report);
-	if (!r && surveyor->in_place && numbers->tree_lost && !numbers->has_eras)
+	if (!r && surveyor->in_place && numbers->damaged)
 		r = numbers_ask_all(numbers, metadata->io, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
 	if (!r && !surveyor->another &&
@@ -349,11 +356,39 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 	return r;
 }
 
+/* With nothing to tell how many there are, none would be taken for none that changed. */
+static int expect_data_blocks(const struct surveyor *surveyor, const struct report *report)
+{
+	const struct stream_info *info = &surveyor->survey->superblock.info;
+
+	if (info->nr_blocks || !info->current_era || !surveyor->numbers.array_lost)
+		return PD_OK;
+	return report_error(report, PD_ERR_CORRUPT,
+			    "superblock: the number of data blocks must be given");
+}
+
+static void settle_current_era(struct surveyor *surveyor, const struct report *report)
+{
+	struct survey *survey = surveyor->survey;
+
+	numbers_settle_current_era(&surveyor->numbers, &survey->superblock, &survey->info, report);
+	if (survey->era_known || !surveyor->numbers.tree_damaged)
+		return;
+	survey->era_known = true;
+	survey->info.current_era += UNSEEN_ERAS;
+	report_message(report,
+		       "current era: the latest may be lost along with the writeset tree: taken for "
+		       "%u",
+		       survey->info.current_era);
+}
+
 static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
 	struct survey *survey = surveyor->survey;
 	int r = walk_trees(surveyor, mend, report);
 
+	if (!r)
+		r = expect_data_blocks(surveyor, report);
 	if (!surveyor->another)
 		survey->info = survey->superblock.info;
 	if (!r)
@@ -366,7 +401,7 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 	r = find_forgotten(surveyor);
 	if (r)
 		return r;
-	numbers_settle_current_era(&surveyor->numbers, &survey->superblock, &survey->info, report);
+	settle_current_era(surveyor, report);
 	report_forgotten(surveyor, report);
 	return PD_OK;
 }
@@ -392,12 +427,15 @@ static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct
 	return r;
 }
 
-int survey_make(struct survey *survey, struct metadata *metadata, bool in_place, struct mend *mend,
-		const struct report *report)
+int survey_make(struct survey *survey, struct metadata *metadata, const struct found *found,
+		struct mend *mend, const struct report *report)
 {
-	struct surveyor surveyor = {.survey = survey, .metadata = metadata, .in_place = in_place};
+	struct surveyor surveyor = {
+		.survey = survey, .metadata = metadata, .in_place = found->in_place};
 
-	*survey = (struct survey){.superblock = metadata->live, .info = metadata->live.info};
+	*survey = (struct survey){.superblock = metadata->live,
+				  .info = metadata->live.info,
+				  .era_known = found->era_known};
 	return survey_all(&surveyor, mend, report);
 }
 

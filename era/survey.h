@@ -13,6 +13,7 @@
 #ifndef ERA_SURVEY_H
 #define ERA_SURVEY_H
 
+#include "era/find.h"
 #include "era/mend.h"
 #include "era/metadata.h"
 
@@ -22,18 +23,20 @@ struct survey {
 	/* Data blocks written in the current era, whatever the trees say, a bit each; NULL: none. */
 	uint64_t *current;
 	bool everything; /* any block may have been written in the current era */
+	bool era_known;	 /* the current era, be it by a guess */
 	/* What of the writeset tree is lost named these and no others, by the space map. */
 	bool writesets_found;
 };
 
 /*
- * Walks all of it once. Blocks that are not to be trusted are marked as such in metadata->refs. in_place: the
- * superblock is the device's own, so that its numbers may be wrong in any way (numbers.h). mend: the
- * device, where lost nodes are mended as far as they can be; NULL: none are. What is found is reported.
- * PD_ERR_NO_MEMORY. To be destroyed in any case.
+ * Walks all of it once, by the first superblock that was found; if that is the device's own, its numbers
+ * may be wrong in any way (numbers.h). Blocks that are not to be trusted are marked as such in
+ * metadata->refs. mend: the device, where lost nodes are mended as far as they can be; NULL: none are.
+ * What is found is reported. PD_ERR_CORRUPT: the number of data blocks is lost; PD_ERR_NO_MEMORY. To be
+ * destroyed in any case.
  */
-int survey_make(struct survey *survey, struct metadata *metadata, bool in_place, struct mend *mend,
-		const struct report *report);
+int survey_make(struct survey *survey, struct metadata *metadata, const struct found *found,
+		struct mend *mend, const struct report *report);
 void survey_destroy(struct survey *survey);
 
 /*

@@ -60,7 +60,7 @@ static int restore(const struct job *job, struct block_io *out)
 
 static int repair(const struct job *job, struct block_io *out)
 {
-	const struct find_hints hints = {0, 0};
+	const struct find_hints hints = {0};
 	struct salvage *salvage;
 	struct block_io *in;
 	struct sink *sink;

@@ -51,7 +51,7 @@ struct source {
 static int open_source(struct source *source, const struct cli *cli, struct cli_device *device,
 		       const struct options *options)
 {
-	const struct find_hints hints = {0, 0};
+	const struct find_hints hints = {0};
 	int r;
 
 	if (options->repair)

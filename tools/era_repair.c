@@ -17,6 +17,7 @@ static const char usage[] =
 	"  -o, --output {device|file}  where the new metadata goes; it must exist\n"
 	"      --nr-blocks N           data blocks there are, if the superblock is lost\n"
 	"      --block-size SECTORS    size of a data block, if the superblock is lost\n"
+	"      --current-era ERA       an era that has begun, the latest that you know of\n"
 	"  -q, --quiet                 print nothing, the exit status tells\n"
 	"  -v, --verbose               tell what was written as well\n"
 	"  -h, --help                  print this help\n"
@@ -30,13 +31,14 @@ struct options {
 	bool verbose;
 };
 
-enum { OPT_NR_BLOCKS = CLI_LONG_OPTION, OPT_BLOCK_SIZE };
+enum { OPT_NR_BLOCKS = CLI_LONG_OPTION, OPT_BLOCK_SIZE, OPT_CURRENT_ERA };
 
 static const struct option long_options[] = {
 	{"input", required_argument, NULL, 'i'},
 	{"output", required_argument, NULL, 'o'},
 	{"nr-blocks", required_argument, NULL, OPT_NR_BLOCKS},
 	{"block-size", required_argument, NULL, OPT_BLOCK_SIZE},
+	{"current-era", required_argument, NULL, OPT_CURRENT_ERA},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
 	CLI_COMMON_OPTIONS,
@@ -181,6 +183,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_BLOCK_SIZE:
 			status = take_number(&cli, "--block-size", &options.hints.data_block_size);
+			break;
+		case OPT_CURRENT_ERA:
+			status = take_number(&cli, "--current-era", &options.hints.current_era);
 			break;
 		case 'q':
 			cli.quiet = true;

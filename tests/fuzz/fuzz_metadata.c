@@ -185,8 +185,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	changed_init(&snapshot, SINCE);
 	if (opens)
 		read_changed(io, true, &snapshot);
-	try_salvage(io, &(struct find_hints){0, 0}, sound ? &changed : NULL);
-	try_salvage(io, &(struct find_hints){8192, 128}, NULL);
+	try_salvage(io, &(struct find_hints){0}, sound ? &changed : NULL);
+	try_salvage(io, &(struct find_hints){8192, 128, 0}, NULL);
 	if (sound)
 		go_on(data, nr_blocks, &changed);
 	changed_destroy(&changed);

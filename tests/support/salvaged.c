@@ -107,7 +107,7 @@ static void write_out(struct salvaged *salvaged, struct salvage *salvage,
 void salvaged_make_from(struct salvaged *salvaged, struct block_io *io, uint32_t nr_blocks,
 			uint32_t data_block_size)
 {
-	struct find_hints hints = {nr_blocks, data_block_size};
+	struct find_hints hints = {nr_blocks, data_block_size, 0};
 	static const struct block_io_ops ops = {.read = counted_read};
 	struct report report = {keep_message, salvaged};
 	struct counted_io counted = {{&ops, io->nr_blocks}, io, &salvaged->nr_reads};
