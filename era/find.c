@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds what a superblock names, if need be without one. */
 #include "era/find.h"
-#include "era/state.h"
+#include "era/state_order.h"
+#include "era/successor.h"
 #include "persistent-data/array.h"
 #include "persistent-data/error.h"
 
@@ -16,6 +17,8 @@ struct finder {
 	bool astray; /* a superblock shows that something is there which it does not know */
 	unsigned nr; /* states of which none is known to be earlier than another */
 	bool too_many;
+	bool followed;	  /* one of them, by a state that is not consistent */
+	bool *consistent; /* by the index block, or bitmap, of each state */
 	struct state states[FIND_MAX_STATES];
 };
 
@@ -67,12 +70,16 @@ static int find_latest(struct finder *finder, const struct stream_info *info)
 
 		if (!is_space_map(scan, i))
 			continue;
-		if (state_make(&state, scan, i, info, &error))
+		finder->consistent[i] = state_make(&state, scan, i, info, &error);
+		if (finder->consistent[i])
 			keep_latest(finder, &state);
 		else
 			state_destroy(&state);
 	}
 	finder->too_many |= !scan->looks_left;
+	for (unsigned i = 0; !error && i < finder->nr; i++)
+		finder->followed |= state_has_successor(scan, &finder->states[i],
+							finder->consistent, &error);
 	return error;
 }
 
@@ -147,13 +154,18 @@ static bool latest_is_damaged(const struct finder *finder)
 	return finder->nr && (fades || finder->scan.nr_damaged > nr_known + 1);
 }
 
+static bool knows_latest(const struct finder *finder)
+{
+	return !finder->astray && !finder->too_many && !finder->followed &&
+	       !latest_is_damaged(finder);
+}
+
 static void take_found(const struct finder *finder, struct stream_info *info, struct found *found,
 		       const struct report *report)
 {
-	bool known = !finder->astray && !finder->too_many && !latest_is_damaged(finder);
 	uint32_t era;
 
-	found->nr = known ? finder->nr : 0;
+	found->nr = knows_latest(finder) ? finder->nr : 0;
 	for (unsigned i = 0; i < found->nr; i++)
 		found->superblocks[i] = finder->states[i].superblock;
 	era = least_era(finder, found);
@@ -173,11 +185,27 @@ static void take_found(const struct finder *finder, struct stream_info *info, st
 					  : "nothing is found that agrees with its space map");
 }
 
+static int finder_make(struct finder *finder, struct block_io *io)
+{
+	int r = scan_make(&finder->scan, io);
+
+	finder->consistent = calloc(finder->scan.nr_blocks + 1, sizeof(*finder->consistent));
+	return finder->consistent ? r : PD_ERR_NO_MEMORY;
+}
+
+static void finder_destroy(struct finder *finder)
+{
+	while (finder->nr)
+		drop_state(finder, finder->nr - 1);
+	free(finder->consistent);
+	scan_destroy(&finder->scan);
+}
+
 static int find_states(struct block_io *io, struct stream_info *info, bool astray,
 		       const struct report *report, struct found *found)
 {
 	struct finder finder = {.astray = astray};
-	int r = scan_make(&finder.scan, io);
+	int r = finder_make(&finder, io);
 
 	if (!r && !astray)
 		r = find_latest(&finder, info);
@@ -185,9 +213,33 @@ static int find_states(struct block_io *io, struct stream_info *info, bool astra
 		take_found(&finder, info, found, report);
 	else
 		report_message(report, "%s", pd_error_text(r));
-	while (finder.nr)
-		drop_state(&finder, finder.nr - 1);
-	scan_destroy(&finder.scan);
+	finder_destroy(&finder);
+	return r;
+}
+
+static int compare_named(struct finder *finder, const struct superblock *sb, bool *later)
+{
+	struct state named;
+	int r = state_make_named(&named, &finder->scan, sb);
+
+	for (unsigned i = 0; !r && i < finder->nr; i++)
+		*later |= state_compare(&finder->scan, &named, &finder->states[i]) ==
+			  STATE_EARLIER;
+	state_destroy(&named);
+	return r;
+}
+
+int find_later_state(struct block_io *io, const struct superblock *sb, bool *later)
+{
+	struct finder finder = {.nr = 0};
+	int r = finder_make(&finder, io);
+
+	*later = false;
+	if (!r)
+		r = find_latest(&finder, &sb->info);
+	if (!r && finder.nr && knows_latest(&finder))
+		r = compare_named(&finder, sb, later);
+	finder_destroy(&finder);
 	return r;
 }
 

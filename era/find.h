@@ -41,4 +41,10 @@ struct found {
 int find_superblock(struct block_io *io, const struct find_hints *hints,
 		    const struct report *report, struct found *found);
 
+/*
+ * Whether the latest state that is left, if it is known which that is, is later than the one that a
+ * superblock names, whose space map is lost. PD_ERR_NO_MEMORY.
+ */
+int find_later_state(struct block_io *io, const struct superblock *superblock, bool *later);
+
 #endif

@@ -135,7 +135,7 @@ static void ask_more(struct numbers *numbers, const struct scan *scan, const str
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
 {
 	struct scan scan;
-	int r = scan_make(&scan, io);
+	int r = scan_make_small(&scan, io);
 
 	if (!r) {
 		numbers_see(numbers, scan.over);

@@ -18,22 +18,46 @@ static void see_era(uint32_t *latest, uint64_t era)
 		*latest = (uint32_t)era;
 }
 
+static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum, uint32_t latest)
+{
+	if (!scan->kinds)
+		return;
+	scan->lengths[number] = (uint16_t)length;
+	scan->sums[number] = sum;
+	scan->latest[number] = latest;
+}
+
 static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
 {
-	for (unsigned i = 0; i < get_le32(block + ARRAY_NR_ENTRIES); i++) {
+	unsigned n = get_le32(block + ARRAY_NR_ENTRIES);
+	uint32_t latest = 0;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++) {
 		uint32_t era = get_le32(block + ARRAY_VALUES + (size_t)i * 4);
 
-		scan->sums[number] += era;
-		see_era(&scan->latest[number], era);
+		sum += era;
+		see_era(&latest, era);
 	}
-	see_era(&scan->over, scan->latest[number]);
+	see_era(&scan->over, latest);
+	note(scan, number, n, sum, latest);
 }
 
 static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
 {
-	for (unsigned i = 0; i < get_le32(block + ARRAY_NR_ENTRIES); i++)
-		scan->sums[number] += (uint64_t)__builtin_popcountll(
+	unsigned n = get_le32(block + ARRAY_NR_ENTRIES);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += (uint64_t)__builtin_popcountll(
 			get_le64(block + ARRAY_VALUES + (size_t)i * 8));
+	note(scan, number, n, sum, 0);
+}
+
+static void see_kind(struct scan *scan, uint64_t number, enum kind kind)
+{
+	if (scan->kinds)
+		scan->kinds[number] = (uint8_t)kind;
 }
 
 /* One that cannot be is damaged, whatever its checksum. */
@@ -45,7 +69,7 @@ static void see_snapshot(struct scan *scan, uint64_t number, const uint8_t *bloc
 	if (superblock_decode(block, number, scan->nr_blocks, true, &snapshot, &damage))
 		see_era(&scan->known, snapshot.info.current_era);
 	else
-		scan->kinds[number] = KIND_UNKNOWN;
+		see_kind(scan, number, KIND_UNKNOWN);
 }
 
 /* Each array block is a block of the device. */
@@ -74,7 +98,7 @@ static void see(struct scan *scan, uint64_t number, const uint8_t *block)
 	enum kind kind = block_kind(block, number);
 	unsigned n;
 
-	scan->kinds[number] = (uint8_t)kind;
+	see_kind(scan, number, kind);
 	switch (kind) {
 	case KIND_WRITESETS:
 		n = kind_nr_entries(block);
@@ -111,7 +135,7 @@ static void see_run(struct scan *scan, uint64_t first, unsigned n, uint8_t *run)
 		if (whole || !block_io_read(scan->io, first + i, 1, block))
 			see(scan, first + i, block);
 		else
-			scan->kinds[first + i] = KIND_UNREADABLE;
+			see_kind(scan, first + i, KIND_UNREADABLE);
 	}
 }
 
@@ -175,6 +199,13 @@ static void count_damaged(struct scan *scan)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;
 }
 
+int scan_make_small(struct scan *scan, struct block_io *io)
+{
+	*scan = (struct scan){.io = io};
+	scan->nr_blocks = io->nr_blocks < METADATA_MAX_BLOCKS ? io->nr_blocks : METADATA_MAX_BLOCKS;
+	return see_all(scan);
+}
+
 int scan_make(struct scan *scan, struct block_io *io)
 {
 	*scan = (struct scan){.io = io};
@@ -182,8 +213,9 @@ int scan_make(struct scan *scan, struct block_io *io)
 	scan->looks_left = (scan->nr_blocks + RUN) * LOOKS_PER_BLOCK;
 	scan->kinds = calloc(scan->nr_blocks + 1, sizeof(*scan->kinds));
 	scan->sums = calloc(scan->nr_blocks + 1, sizeof(*scan->sums));
+	scan->lengths = calloc(scan->nr_blocks + 1, sizeof(*scan->lengths));
 	scan->latest = calloc(scan->nr_blocks + 1, sizeof(*scan->latest));
-	if (!scan->kinds || !scan->sums || !scan->latest || see_all(scan))
+	if (!scan->kinds || !scan->sums || !scan->lengths || !scan->latest || see_all(scan))
 		return PD_ERR_NO_MEMORY;
 	count_damaged(scan);
 	return PD_OK;
@@ -193,6 +225,7 @@ void scan_destroy(struct scan *scan)
 {
 	free(scan->kinds);
 	free(scan->sums);
+	free(scan->lengths);
 	free(scan->latest);
 }
 

@@ -18,8 +18,9 @@ struct scan {
 	uint64_t nr_blocks;  /* metadata blocks that can be in use */
 	uint64_t looks_left; /* second looks at blocks: what is hostile must not cost any number */
 	uint8_t *kinds;	     /* of each block: enum kind */
-	uint64_t *sums;	     /* of each array block: its eras added up, or its bits that are set */
-	uint32_t *latest;    /* of each array block of an era array: its latest era */
+	uint64_t *sums;	     /* of each array block: its eras added up, or its bits that are set, */
+	uint16_t *lengths;   /* how many entries it has, */
+	uint32_t *latest;    /* and the latest era, if these are eras */
 	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
 	uint32_t known; /* and in a metadata snapshot: it had begun */
 	uint64_t nr_array_blocks; /* of an array: the most that any has */
@@ -31,8 +32,10 @@ struct scan {
 	uint64_t last_bitmap;	  /* the last bitmap that these name */
 };
 
-/* Reads the whole device. PD_ERR_NO_MEMORY. To be destroyed in any case. */
+/* Reads the whole device. PD_ERR_NO_MEMORY, both. To be destroyed in any case. */
 int scan_make(struct scan *scan, struct block_io *io);
+/* The same without what takes memory for each block, and without what is damaged. */
+int scan_make_small(struct scan *scan, struct block_io *io);
 void scan_destroy(struct scan *scan);
 
 /*

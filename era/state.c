@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes up states of metadata from what is on a device, and compares them. */
 #include "era/state.h"
+#include "era/counts.h"
 #include "persistent-data/array.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define MAX_DEPTH 12	    /* nodes on the way down to an array block */
 #define BLOCKS_PER_LOOK 512 /* going over all counts costs as many looks at blocks */
-#define COUNT_MAX 3	    /* of a bitmap: that many or more */
 #define NO_NODE 0x80	    /* flag of a use: by a leaf of an array's tree */
 
 /* Nodes that must have been there for what is counted; of each kind one may stand for many. */
@@ -24,13 +23,12 @@ enum need {
 struct maker {
 	struct scan *scan;
 	struct superblock *sb;
-	uint8_t *counts; /* of each block: what the space map has, */
-	uint8_t *uses;	 /* and what is found, with a flag */
+	struct counts counts;
+	uint8_t *uses;	 /* of each block: what is found, with a flag */
 	uint8_t *nodes;	 /* a block for each depth */
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
 	bool fades;	    /* the last of these are zeroes, and all is that lies behind */
-	uint64_t nr_covered; /* blocks that the space map is about; 0: its index block is lost */
 	/* Why the counts are not what is found. */
 	bool impossible; /* nothing that is lost explains it */
 	bool unsure;	 /* not all could be looked at: anything may */
@@ -45,6 +43,11 @@ struct maker {
 static bool is_damaged(const struct scan *scan, uint64_t number)
 {
 	return scan->kinds[number] <= KIND_ZEROES;
+}
+
+static enum kind kind_at(const struct scan *scan, uint64_t number)
+{
+	return number < scan->nr_blocks ? scan->kinds[number] : KIND_UNREADABLE;
 }
 
 static uint8_t *node_at(const struct maker *maker, unsigned depth)
@@ -65,69 +68,28 @@ static bool use(struct maker *maker, uint64_t number)
 	return true;
 }
 
-/* The counts. */
-
-static unsigned count_of(const uint8_t *bitmap, unsigned i)
-{
-	unsigned pair = (unsigned)bitmap[BITMAP_COUNTS + i / 4] >> (i % 4 * 2);
-
-	return (pair & 1) << 1 | (pair >> 1 & 1);
-}
-
-/* Of one bitmap. *nr_used: of all its counts, also those behind the device's end. */
-static bool read_counts(struct maker *maker, uint64_t first, uint64_t number, uint64_t *nr_used)
-{
-	const struct scan *scan = maker->scan;
-	const uint8_t *bitmap = node_at(maker, 1);
-
-	*nr_used = 0;
-	if (!use(maker, number))
-		return false;
-	maker->nr_damaged += is_damaged(scan, number);
-	/* Something else stands there by now. */
-	maker->impossible |= !is_damaged(scan, number) && scan->kinds[number] != KIND_BITMAP;
-	if (scan->kinds[number] != KIND_BITMAP ||
-	    !scan_look(maker->scan, number, node_at(maker, 1)))
-		return false;
-	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS; i++) {
-		unsigned count = count_of(bitmap, i);
-
-		*nr_used += count > 0;
-		if (first + i >= scan->nr_blocks)
-			continue;
-		maker->counts[first + i] = (uint8_t)count;
-		maker->sb->space_map.nr_allocated += count > 0;
-	}
-	return true;
-}
-
 /* number: of the index block; or of the only bitmap, whose index block is lost. */
 static bool read_space_map(struct maker *maker, uint64_t number)
 {
-	const uint8_t *entries = node_at(maker, 0) + INDEX_ENTRIES;
+	const struct scan *scan = maker->scan;
+	const struct counts *counts = &maker->counts;
 	struct space_map_root *root = &maker->sb->space_map;
-	uint64_t covered = 0, nr_used;
-	bool all = true;
+	uint64_t covered;
 
-	if (maker->scan->kinds[number] == KIND_BITMAP)
-		return read_counts(maker, 0, number, &nr_used);
+	counts_read(&maker->counts, maker->scan, number, node_at(maker, 0));
+	covered = (uint64_t)counts->nr_bitmaps * SPACE_MAP_BITMAP_COUNTS;
+	for (unsigned i = 0; i < counts->nr_bitmaps; i++)
+		maker->nr_damaged +=
+			use(maker, counts->bitmaps[i]) && is_damaged(scan, counts->bitmaps[i]);
+	maker->impossible |= counts->changed;
+	root->nr_allocated = counts->nr_allocated;
+	if (scan->kinds[number] == KIND_BITMAP)
+		return counts->whole;
 	root->bitmap_root = number;
-	if (!scan_look(maker->scan, number, node_at(maker, 0)))
-		return false;
-	for (unsigned i = 0; i < SPACE_MAP_MAX_BITMAPS; i++) {
-		const uint8_t *entry = entries + (size_t)i * INDEX_ENTRY_SIZE;
-		uint64_t bitmap = get_le64(entry);
-
-		if (!bitmap)
-			break;
-		all &= read_counts(maker, covered, bitmap, &nr_used);
-		maker->nr_covered = covered + nr_used + get_le32(entry + 8);
-		covered += SPACE_MAP_BITMAP_COUNTS;
-	}
-	root->nr_blocks = covered < maker->scan->nr_blocks ? covered : maker->scan->nr_blocks;
-	maker->impossible |=
-		all && (maker->counts[SUPERBLOCK_BLOCK] != 1 || maker->counts[number] != 1);
-	return all && !maker->impossible;
+	root->nr_blocks = covered < scan->nr_blocks ? covered : scan->nr_blocks;
+	maker->impossible |= counts->whole &&
+			     (counts->of[SUPERBLOCK_BLOCK] != 1 || counts->of[number] != 1);
+	return counts->whole && !maker->impossible;
 }
 
 /* What refers to what. */
@@ -249,7 +211,7 @@ static void place_root(struct maker *maker, uint64_t number)
 static bool has_index(const struct maker *maker)
 {
 	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
-		if (maker->counts[i] && maker->scan->kinds[i] == KIND_INDEX)
+		if (maker->counts.of[i] && maker->scan->kinds[i] == KIND_INDEX)
 			return true;
 	return false;
 }
@@ -257,13 +219,13 @@ static bool has_index(const struct maker *maker)
 static void use_all(struct maker *maker)
 {
 	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
-		if (maker->counts[i])
+		if (maker->counts.of[i])
 			maker->unsure |= !use_pointers(maker, i);
 }
 
 static void place(struct maker *maker, uint64_t number)
 {
-	unsigned count = maker->counts[number], uses = nr_uses(maker, number);
+	unsigned count = maker->counts.of[number], uses = nr_uses(maker, number);
 	bool damaged = is_damaged(maker->scan, number);
 
 	if (count < uses) {
@@ -316,7 +278,7 @@ static void find_roots(struct maker *maker, uint64_t number)
 	}
 	use_all(maker);
 	for (uint64_t i = 1; i < maker->scan->nr_blocks; i++)
-		if (maker->counts[i] || maker->uses[i])
+		if (maker->counts.of[i] || maker->uses[i])
 			place(maker, i);
 	maker->impossible |= !maker->sb->space_map.bitmap_root && has_index(maker);
 	place_rest(maker);
@@ -350,7 +312,8 @@ struct blocks {
 	uint64_t next;	  /* index of the one whose turn it is */
 	uint64_t sum;
 	uint32_t latest;
-	bool gaps;	/* in the indexes */
+	bool gaps;	/* in the indexes, or a block that is not full with one behind it */
+	bool full;	/* the one before */
 	bool lost;	/* not all of them can be read, */
 	bool lost_node; /* nor is it known how many there are */
 	const struct state
@@ -381,12 +344,21 @@ static bool shows_bits(const struct maker *maker, const struct state *state, uin
 	return false;
 }
 
+static unsigned value_size(enum kind kind)
+{
+	return kind == KIND_ERAS ? sizeof(uint32_t) : sizeof(uint64_t);
+}
+
 static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
 		       uint64_t index, uint64_t number)
 {
 	const struct scan *scan = maker->scan;
 
+	blocks->gaps |= index != blocks->next || (index && !blocks->full);
+	blocks->next = index + 1;
+	blocks->full = true;
 	if (scan->kinds[number] == kind) {
+		blocks->full = scan->lengths[number] == array_max_entries(value_size(kind));
 		blocks->sum += scan->sums[number];
 		if (scan->latest[number] > blocks->latest)
 			blocks->latest = scan->latest[number];
@@ -395,7 +367,6 @@ static void take_block(const struct maker *maker, struct blocks *blocks, enum ki
 	}
 	if (blocks->state && !blocks->shown && kind == KIND_WORDS && scan->kinds[number] == kind)
 		blocks->shown = shows_bits(maker, blocks->state, index, number);
-	blocks->gaps |= index != blocks->next++;
 	if (blocks->blocks && index < blocks->nr)
 		blocks->blocks[index] = number;
 }
@@ -413,7 +384,7 @@ static void take_blocks(const struct maker *maker, struct blocks *blocks, enum k
 			uint64_t root, unsigned depth)
 {
 	uint8_t *node = node_at(maker, depth);
-	enum kind node_kind = maker->scan->kinds[root];
+	enum kind node_kind = kind_at(maker->scan, root);
 
 	if (depth == MAX_DEPTH - 1 || (node_kind != KIND_INTERNAL && node_kind != KIND_POINTERS) ||
 	    !scan_look(maker->scan, root, node)) {
@@ -454,7 +425,7 @@ static void take_writesets(const struct maker *maker, struct state *state, uint6
 			   unsigned depth)
 {
 	uint8_t *node = node_at(maker, depth);
-	enum kind kind = maker->scan->kinds[root];
+	enum kind kind = kind_at(maker->scan, root);
 
 	if (depth == MAX_DEPTH / 2 || (kind != KIND_INTERNAL && kind != KIND_WRITESETS) ||
 	    !scan_look(maker->scan, root, node)) {
@@ -477,15 +448,13 @@ static void take_writesets(const struct maker *maker, struct state *state, uint6
 static bool has_right_end(const struct maker *maker, const struct state *state, uint32_t nr_blocks)
 {
 	uint64_t last = state->nr_array_blocks - 1;
-	uint64_t number = state->array_blocks[last];
-	uint8_t *block = node_at(maker, 0);
+	uint64_t number = nr_blocks ? state->array_blocks[last] : 0;
 
-	if (!number)
-		return false;
-	if (maker->scan->kinds[number] != KIND_ERAS || !scan_look(maker->scan, number, block))
+	if (!nr_blocks)
 		return true;
-	return get_le32(block + ARRAY_NR_ENTRIES) ==
-	       nr_blocks - last * array_max_entries(sizeof(uint32_t));
+	return number && (maker->scan->kinds[number] != KIND_ERAS ||
+			  maker->scan->lengths[number] ==
+				  nr_blocks - last * array_max_entries(sizeof(uint32_t)));
 }
 
 static bool read_state(const struct maker *maker, struct state *state, uint32_t nr_blocks)
@@ -529,115 +498,62 @@ static bool make_state(struct maker *maker, struct state *state, uint64_t number
 		return false;
 	state->nr_damaged = maker->nr_damaged;
 	state->fades = maker->fades;
-	state->has_last = maker->counts[maker->scan->last_used];
-	state->cut_short = maker->nr_covered > maker->scan->nr_blocks;
+	state->has_last = maker->counts.of[maker->scan->last_used];
+	state->cut_short = maker->counts.nr_covered > maker->scan->nr_blocks;
 	return read_state(maker, state, state->superblock.info.nr_blocks);
+}
+
+static int begin(struct maker *maker, struct state *state, struct scan *scan,
+		 const struct superblock *sb)
+{
+	*state = (struct state){.superblock = *sb};
+	*maker = (struct maker){.scan = scan, .sb = &state->superblock};
+	state->nr_array_blocks = array_nr_blocks(sb->info.nr_blocks, sizeof(uint32_t));
+	state->array_blocks = calloc(state->nr_array_blocks + 1, sizeof(*state->array_blocks));
+	maker->counts.of = calloc(scan->nr_blocks, sizeof(*maker->counts.of));
+	maker->uses = calloc(scan->nr_blocks, sizeof(*maker->uses));
+	maker->nodes = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)MAX_DEPTH * METADATA_BLOCK_SIZE);
+	return state->array_blocks && maker->counts.of && maker->uses && maker->nodes
+		       ? PD_OK
+		       : PD_ERR_NO_MEMORY;
+}
+
+static void end(struct maker *maker)
+{
+	free(maker->counts.of);
+	free(maker->uses);
+	free(maker->nodes);
 }
 
 bool state_make(struct state *state, struct scan *scan, uint64_t number,
 		const struct stream_info *info, int *error)
 {
-	struct maker maker = {.scan = scan, .sb = &state->superblock};
+	struct superblock sb = {.info = *info, .writeset_bits = info->nr_blocks};
+	struct maker maker;
 	bool sound = false;
+	int r = begin(&maker, state, scan, &sb);
 
-	*state = (struct state){.superblock = {.info = *info, .writeset_bits = info->nr_blocks}};
-	state->nr_array_blocks = array_nr_blocks(info->nr_blocks, sizeof(uint32_t));
-	state->array_blocks = calloc(state->nr_array_blocks + 1, sizeof(*state->array_blocks));
-	maker.counts = calloc(scan->nr_blocks, sizeof(*maker.counts));
-	maker.uses = calloc(scan->nr_blocks, sizeof(*maker.uses));
-	maker.nodes = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)MAX_DEPTH * METADATA_BLOCK_SIZE);
-	if (!state->array_blocks || !maker.counts || !maker.uses || !maker.nodes)
-		*error = PD_ERR_NO_MEMORY;
+	if (r)
+		*error = r;
 	else
 		sound = pay(scan) && make_state(&maker, state, number);
-	free(maker.counts);
-	free(maker.uses);
-	free(maker.nodes);
+	end(&maker);
 	return sound;
+}
+
+int state_make_named(struct state *state, struct scan *scan, const struct superblock *sb)
+{
+	struct maker maker;
+	int r = begin(&maker, state, scan, sb);
+
+	if (!r)
+		state->damaged = !read_state(&maker, state, sb->info.nr_blocks);
+	end(&maker);
+	return r;
 }
 
 void state_destroy(struct state *state)
 {
 	free(state->array_blocks);
 	state->array_blocks = NULL;
-}
-
-/* Comparing. */
-
-static enum state_order order(uint64_t a, uint64_t b)
-{
-	return a < b ? STATE_EARLIER : a > b ? STATE_LATER : STATE_SAME;
-}
-
-static enum state_order compare_arrays(const struct scan *scan, const struct state *a,
-				       const struct state *b)
-{
-	enum state_order result = STATE_SAME;
-
-	for (uint64_t i = 0; i < a->nr_array_blocks; i++) {
-		uint64_t left = a->array_blocks[i];
-		uint64_t right = b->array_blocks[i];
-		enum state_order here;
-
-		if (left == right)
-			continue;
-		if (scan->kinds[left] != KIND_ERAS || scan->kinds[right] != KIND_ERAS)
-			return STATE_UNKNOWN;
-		here = order(scan->sums[left], scan->sums[right]);
-		if (here != STATE_SAME && result != STATE_SAME && here != result)
-			return STATE_UNKNOWN;
-		if (here != STATE_SAME)
-			result = here;
-	}
-	return result;
-}
-
-static enum state_order compare_written(const struct state *a, const struct state *b)
-{
-	if (a->written_most < b->written_least)
-		return STATE_EARLIER;
-	if (a->written_least > b->written_most)
-		return STATE_LATER;
-	return a->written_least == b->written_most && a->written_most == b->written_least
-		       ? STATE_SAME
-		       : STATE_UNKNOWN;
-}
-
-static enum state_order compare_bits(const struct state *a, const struct state *b)
-{
-	if (a->superblock.writeset_root == b->superblock.writeset_root)
-		return STATE_SAME;
-	if (a->bits_lost || b->bits_lost)
-		return STATE_UNKNOWN;
-	return order(a->nr_bits, b->nr_bits);
-}
-
-/*
- * Both have the same era array, of which something is lost: what is may be of a later era than either is
- * known to have had writes in. So a writeset that only one of them has may be gone from the other because
- * it was digested, unless it has a block that is of an earlier era by what is left of the array.
- */
-static bool is_certain(const struct state *earlier, const struct state *later)
-{
-	return later->written_shown > earlier->written_most;
-}
-
-enum state_order state_compare(const struct scan *scan, const struct state *a,
-			       const struct state *b)
-{
-	enum state_order result = compare_arrays(scan, a, b), bits;
-
-	if (result != STATE_SAME)
-		return result;
-	if (a->damaged || b->damaged)
-		return STATE_UNKNOWN;
-	result = compare_written(a, b);
-	bits = compare_bits(a, b);
-	if (result == STATE_SAME)
-		return bits;
-	if (!a->eras_lost || bits == result || bits == STATE_SAME ||
-	    (result == STATE_EARLIER && is_certain(a, b)) ||
-	    (result == STATE_LATER && is_certain(b, a)))
-		return result;
-	return STATE_UNKNOWN;
 }

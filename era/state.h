@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * States of metadata that are left on a device, and which of two is the later one.
+ * States of metadata that are left on a device.
  *
  * A device is full of old versions of everything, sound to look at. What was in use together a space
  * map knows: of the blocks that it counts, those that are counted once more than others refer to them
@@ -8,10 +8,6 @@
  * tree, one era array, one tree of reference counts, perhaps a current writeset, perhaps a metadata
  * snapshot. The kernel takes new blocks before it takes those that are free again, so many states can
  * be left.
- *
- * Which is the latest shows in what they say, since in time it only gets more: eras in the era array
- * grow; by the same era array, the latest era that had any writes does; and by the same of these the
- * bits of the current writeset do, since the eras that went without writes left it empty.
  */
 #ifndef ERA_STATE_H
 #define ERA_STATE_H
@@ -45,17 +41,9 @@ struct state {
  */
 bool state_make(struct state *state, struct scan *scan, uint64_t number,
 		const struct stream_info *info, int *error);
+/* The one that a superblock names, whatever the space maps say. PD_ERR_NO_MEMORY. To be destroyed. */
+int state_make_named(struct state *state, struct scan *scan, const struct superblock *superblock);
+
 void state_destroy(struct state *state);
-
-enum state_order {
-	STATE_EARLIER,
-	STATE_SAME, /* they say the same */
-	STATE_LATER,
-	STATE_UNKNOWN, /* damaged, or not of one history: the device was formatted in between */
-};
-
-/* How a compares with b. */
-enum state_order state_compare(const struct scan *scan, const struct state *a,
-			       const struct state *b);
 
 #endif

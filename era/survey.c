@@ -12,8 +12,8 @@
 #include <stdlib.h>
 
 /*
- * Eras that may have begun without leaving a trace, where the superblock is lost and the latest of the
- * writeset tree with it: more than a device sees that begins one every minute for thirty years.
+ * Eras that may have begun without leaving a trace, where the superblock is lost and more with it: more
+ * than a device sees that begins one every minute for thirty years.
  */
 #define UNSEEN_ERAS (1u << 24)
 
@@ -37,6 +37,7 @@ struct surveyor {
 	bool another;  /* superblock than the first: the number of data blocks is settled */
 	bool in_place; /* it is the device's own, and not one that was made up */
 	bool latest_lost; /* perhaps: it is not named, and nothing tells that there is none */
+	bool outdated;	  /* a later state is left than the one that the superblock names */
 };
 
 static void note_lost(struct surveyor *surveyor, const struct finding *finding)
@@ -246,6 +247,11 @@ static void report_forgotten(const struct surveyor *surveyor, const struct repor
 			       "known that there is none: all data blocks count as written in era "
 			       "%u",
 			       survey->info.current_era);
+	else if (surveyor->outdated)
+		report_message(report,
+			       "superblock: a later state is found than the one that it names: all "
+			       "data blocks count as written in era %u",
+			       survey->info.current_era);
 	else if (survey->everything)
 		report_message(report,
 			       "reference counts: metadata blocks in use are named by nothing: all "
@@ -372,19 +378,19 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 	struct survey *survey = surveyor->survey;
 
 	numbers_settle_current_era(&surveyor->numbers, &survey->superblock, &survey->info, report);
-	if (survey->era_known || !surveyor->numbers.tree_damaged)
+	if (survey->era_known || !surveyor->numbers.damaged)
 		return;
 	survey->era_known = true;
 	survey->info.current_era += UNSEEN_ERAS;
 	report_message(report,
-		       "current era: the latest may be lost along with the writeset tree: taken for "
-		       "%u",
+		       "current era: what told it may be lost: taken for %u",
 		       survey->info.current_era);
 }
 
 static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
 	struct survey *survey = surveyor->survey;
+	struct metadata *metadata = surveyor->metadata;
 	int r = walk_trees(surveyor, mend, report);
 
 	if (!r)
@@ -399,6 +405,9 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 		return r;
 	judge_pointers(surveyor, report);
 	r = find_forgotten(surveyor);
+	if (!r && surveyor->in_place && surveyor->map_lost)
+		r = find_later_state(metadata->io, &survey->superblock, &surveyor->outdated);
+	survey->everything |= surveyor->outdated;
 	if (r)
 		return r;
 	settle_current_era(surveyor, report);
