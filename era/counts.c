@@ -56,7 +56,7 @@ void counts_read(struct counts *counts, struct scan *scan, uint64_t number, uint
 		if (!get_le64(entry))
 			break;
 		nr_used = read_bitmap(counts, scan, get_le64(entry), bitmap);
-		counts->nr_covered = (uint64_t)i * SPACE_MAP_BITMAP_COUNTS + nr_used +
-				     get_le32(entry + 8);
+		counts->nr_covered =
+			(uint64_t)i * SPACE_MAP_BITMAP_COUNTS + nr_used + get_le32(entry + 8);
 	}
 }

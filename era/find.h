@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds what a superblock names; if it is lost, by looking at every block of the device for states
- * that are consistent (see state.h).
+ * Finds what a superblock names; if it is lost, what the latest state that is left on the device has
+ * instead (latest.h).
  */
 #ifndef ERA_FIND_H
 #define ERA_FIND_H
@@ -25,8 +25,9 @@ struct found {
 	 * cannot be told.
 	 */
 	unsigned nr;
-	bool in_place; /* the superblock is where it should be, and none was made up */
+	bool in_place;	/* the superblock is where it should be, and none was made up */
 	bool era_known; /* the current era, by a superblock or a hint */
+	bool all_left; /* no block was used twice, so that each era that there was has left its traces */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
 
@@ -40,11 +41,5 @@ struct found {
  */
 int find_superblock(struct block_io *io, const struct find_hints *hints,
 		    const struct report *report, struct found *found);
-
-/*
- * Whether the latest state that is left, if it is known which that is, is later than the one that a
- * superblock names, whose space map is lost. PD_ERR_NO_MEMORY.
- */
-int find_later_state(struct block_io *io, const struct superblock *superblock, bool *later);
 
 #endif

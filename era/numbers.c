@@ -245,9 +245,9 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 	struct numbers sane = plausible(numbers, most);
 	bool has_current = sb->writeset_root && sb->writeset_bits <= most;
 	uint32_t before = sb->info.nr_blocks;
-	uint64_t other = sane.current_bits ? by_current(&sane, before)
-					   : by_the_rest(&sane, before,
-							 has_current ? sb->writeset_bits : 0);
+	uint64_t other = sane.current_bits
+				 ? by_current(&sane, before)
+				 : by_the_rest(&sane, before, has_current ? sb->writeset_bits : 0);
 	uint64_t bits = in_whole_words(sb->writeset_bits);
 	bool by_array = other == sane.array_end || other == sane.least;
 
@@ -267,8 +267,8 @@ void numbers_settle_current_era(const struct numbers *numbers, const struct supe
 				struct stream_info *info, const struct report *report)
 {
 	/* A writeset that goes on, or may, is of a later era than all that are over; so may a lost one be. */
-	bool goes_on = sb->writeset_root || numbers->over > info->current_era ||
-		       numbers->tree_damaged;
+	bool goes_on =
+		sb->writeset_root || numbers->over > info->current_era || numbers->tree_damaged;
 	uint32_t era = numbers->over ? numbers->over + goes_on : 0;
 	uint32_t found = numbers->over;
 	uint32_t begun = numbers->begun;

@@ -465,8 +465,6 @@ static int survey_states(struct salvage *salvage, const struct found *found,
 		r = survey_add(survey, salvage->metadata, &found->superblocks[salvage->nr_states]);
 		salvage->states[salvage->nr_states] = survey->superblock;
 	}
-	for (unsigned i = 0; i < salvage->nr_states; i++)
-		salvage->states[i].info.current_era = survey->info.current_era;
 	return r;
 }
 

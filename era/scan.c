@@ -10,7 +10,7 @@
 
 #define RUN 256		   /* blocks that are read at once */
 #define LOOKS_PER_BLOCK 64 /* a state takes one look at each of its nodes */
-#define MAX_BEHIND 16 /* damaged blocks, see end_of_damaged() */
+#define MAX_BEHIND 16	   /* damaged blocks, see end_of_damaged() */
 
 static void see_era(uint32_t *latest, uint64_t era)
 {
@@ -194,6 +194,8 @@ static void count_damaged(struct scan *scan)
 		      scan->kinds[end - 1] != KIND_INDEX && end - 1 != scan->last_bitmap;
 	end = end_of_damaged(scan);
 	scan->fades |= end > scan->sound_end;
+	scan->unfilled = !scan->fades && scan->sound_end < scan->nr_blocks &&
+			 scan->kinds[scan->nr_blocks - 1] == KIND_ZEROES;
 	scan->last_used = end - 1;
 	for (uint64_t i = 1; i < end; i++)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;

@@ -27,6 +27,7 @@ struct scan {
 	uint64_t sound_end;	  /* no block from here on is sound */
 	uint64_t last_used;	  /* the last block that must have held something; */
 	bool fades;		  /* it ends no transaction: that was lost behind it */
+	bool unfilled;		  /* it ends one, and there are blocks that were never used */
 	uint64_t nr_damaged;	  /* blocks that hold nothing, and must have held something */
 	uint64_t last_index;	  /* the last of the space map index blocks; 0: there is none; */
 	uint64_t last_bitmap;	  /* the last bitmap that these name */

@@ -24,8 +24,8 @@ struct maker {
 	struct scan *scan;
 	struct superblock *sb;
 	struct counts counts;
-	uint8_t *uses;	 /* of each block: what is found, with a flag */
-	uint8_t *nodes;	 /* a block for each depth */
+	uint8_t *uses;	/* of each block: what is found, with a flag */
+	uint8_t *nodes; /* a block for each depth */
 	uint64_t
 		nr_damaged; /* blocks in use that hold nothing: the state was consistent once, perhaps */
 	bool fades;	    /* the last of these are zeroes, and all is that lies behind */
@@ -87,8 +87,8 @@ static bool read_space_map(struct maker *maker, uint64_t number)
 		return counts->whole;
 	root->bitmap_root = number;
 	root->nr_blocks = covered < scan->nr_blocks ? covered : scan->nr_blocks;
-	maker->impossible |= counts->whole &&
-			     (counts->of[SUPERBLOCK_BLOCK] != 1 || counts->of[number] != 1);
+	maker->impossible |=
+		counts->whole && (counts->of[SUPERBLOCK_BLOCK] != 1 || counts->of[number] != 1);
 	return counts->whole && !maker->impossible;
 }
 

@@ -17,41 +17,28 @@ static uint64_t next_index(const struct scan *scan, uint64_t number)
 	return 0;
 }
 
-/* Whether the last sound block ends a transaction, and zeroes follow: nothing was taken anew. */
-static bool is_unfilled(const struct scan *scan)
-{
-	uint64_t last = scan->sound_end - 1;
-
-	return scan->sound_end < scan->nr_blocks && scan->kinds[scan->nr_blocks - 1] == KIND_ZEROES &&
-	       (scan->kinds[last] == KIND_INDEX || scan->kinds[last] == KIND_BITMAP);
-}
-
 /* Whether what `later` counts besides are the first blocks behind `begin` that `earlier` has as free. */
 static bool takes_next(const struct counts *earlier, const struct counts *later, uint64_t begin,
 		       uint64_t nr_blocks)
 {
-	uint64_t nr_new = 0, nr_gaps = 0, nr_free = 0;
+	uint64_t nr_free = 0, nr_gaps = 0;
+	bool any = false;
 
 	for (uint64_t i = 1; i < nr_blocks; i++) {
-		if (earlier->of[i])
-			continue;
-		if (later->of[i] && i < begin)
+		bool is_new = !earlier->of[i] && later->of[i];
+
+		if (is_new && (i < begin || (!any && nr_free)))
 			return false;
-		if (i < begin)
-			continue;
-		if (later->of[i] && !nr_new && nr_free)
-			return false;
-		if (later->of[i]) {
-			nr_new++;
+		any |= is_new;
+		if (is_new)
 			nr_gaps = nr_free;
-		}
-		nr_free += !later->of[i];
+		nr_free += i >= begin && !earlier->of[i] && !is_new;
 	}
-	return nr_new && nr_gaps <= MAX_GAPS;
+	return any && nr_gaps <= MAX_GAPS;
 }
 
-static bool compare(struct scan *scan, struct counts *earlier, struct counts *later, uint8_t *buffer,
-		    uint64_t index, uint64_t next)
+static bool compare(struct scan *scan, struct counts *earlier, struct counts *later,
+		    uint8_t *buffer, uint64_t index, uint64_t next)
 {
 	counts_read(earlier, scan, index, buffer);
 	counts_read(later, scan, next, buffer);
@@ -69,7 +56,7 @@ bool state_has_successor(struct scan *scan, const struct state *state, const boo
 
 	if (!earlier.of || !later.of || !buffer)
 		*error = PD_ERR_NO_MEMORY;
-	else if (next && !consistent[next] && scan->kinds[index] == KIND_INDEX && is_unfilled(scan))
+	else if (next && !consistent[next] && scan->kinds[index] == KIND_INDEX && scan->unfilled)
 		result = compare(scan, &earlier, &later, buffer, index, next);
 	free(earlier.of);
 	free(later.of);

@@ -4,6 +4,7 @@
 #include "era/bitmap.h"
 #include "era/finding.h"
 #include "era/forgotten.h"
+#include "era/latest.h"
 #include "era/numbers.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"
@@ -33,9 +34,9 @@ struct surveyor {
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all; */
 	uint64_t nr_orphans;	   /* that are counted once more */
 	struct forgotten forgotten;
-	bool *less;    /* of each metadata block */
-	bool another;  /* superblock than the first: the number of data blocks is settled */
-	bool in_place; /* it is the device's own, and not one that was made up */
+	bool *less;	  /* of each metadata block */
+	bool another;	  /* superblock than the first: the number of data blocks is settled */
+	bool in_place;	  /* it is the device's own, and not one that was made up */
 	bool latest_lost; /* perhaps: it is not named, and nothing tells that there is none */
 	bool outdated;	  /* a later state is left than the one that the superblock names */
 };
@@ -373,17 +374,26 @@ static int expect_data_blocks(const struct surveyor *surveyor, const struct repo
 			    "superblock: the number of data blocks must be given");
 }
 
+/* Whether what told of the latest eras may be damaged, where no superblock does. */
+static bool misses_eras(const struct surveyor *surveyor)
+{
+	const struct survey *survey = surveyor->survey;
+	const struct numbers *numbers = &surveyor->numbers;
+
+	return !survey->era_known &&
+	       (numbers->tree_damaged || (numbers->damaged && !survey->all_left));
+}
+
 static void settle_current_era(struct surveyor *surveyor, const struct report *report)
 {
 	struct survey *survey = surveyor->survey;
 
 	numbers_settle_current_era(&surveyor->numbers, &survey->superblock, &survey->info, report);
-	if (survey->era_known || !surveyor->numbers.damaged)
+	if (!misses_eras(surveyor))
 		return;
 	survey->era_known = true;
 	survey->info.current_era += UNSEEN_ERAS;
-	report_message(report,
-		       "current era: what told it may be lost: taken for %u",
+	report_message(report, "current era: what told it may be lost: taken for %u",
 		       survey->info.current_era);
 }
 
@@ -406,7 +416,7 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 	judge_pointers(surveyor, report);
 	r = find_forgotten(surveyor);
 	if (!r && surveyor->in_place && surveyor->map_lost)
-		r = find_later_state(metadata->io, &survey->superblock, &surveyor->outdated);
+		r = latest_find_later(metadata->io, &survey->superblock, &surveyor->outdated);
 	survey->everything |= surveyor->outdated;
 	if (r)
 		return r;
@@ -444,7 +454,8 @@ int survey_make(struct survey *survey, struct metadata *metadata, const struct f
 
 	*survey = (struct survey){.superblock = metadata->live,
 				  .info = metadata->live.info,
-				  .era_known = found->era_known};
+				  .era_known = found->era_known,
+				  .all_left = found->all_left};
 	return survey_all(&surveyor, mend, report);
 }
 

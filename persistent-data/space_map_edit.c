@@ -176,7 +176,7 @@ static uint64_t find_run(const struct space_map_edit *map)
 	if (!zero)
 		return 0;
 	block = (i - 1) * 64 + ((uint64_t)__builtin_ctzll(zero) & ~UINT64_C(7));
-	/* None is left out between those in use and those that never were: see era/find.c. */
+	/* None is left out between those in use and those that never were: see era/latest.c. */
 	while (block && !get_bit(map->taken, block - 1))
 		block--;
 	return block;

@@ -80,6 +80,13 @@ expect 'hints that the superblock contradicts' 1 'the number of data blocks is 8
 	era_repair -i sound -o out --nr-blocks 8191
 expect 'hints that it confirms' 0 '' era_repair -i sound -o out --nr-blocks 8192 --block-size 128
 expect 'no number' 1 'not a number above 0' era_repair -i lost -o out --nr-blocks 0
+expect 'an era that had begun' 0 'current era 4, but era 9 had begun' \
+	era_repair -i sound -o out --current-era 9
+expect 'an era that had begun, verbosely' 0 'current era 9' \
+	era_repair -v -i lost -o out --nr-blocks 8192 --block-size 128 --current-era 9
+expect 'an era before the current one' 0 '' era_repair -i sound -o out --current-era 1
+expect 'no era' 1 'not a number above 0' era_repair -i sound -o out --current-era 0
+"$bin/era_repair" -q -i lost -o out --nr-blocks 8192 --block-size 128
 expect 'era_dump has no hints' 1 'must be given' era_dump --repair lost
 
 # Never in place, nor where it does not fit.

@@ -3,14 +3,16 @@
  * Superblocks with a right checksum and wrong numbers: of another device or time, or changed. What the
  * trees, or any block of the device, say against them is not left out.
  */
+#include "persistent-data/error.h"
 #include "tests/support/before.h"
+#include "tests/support/fixture.h"
 #include "tests/support/hostile.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-TestSuite(false_superblock, .timeout = 1200);
+TestSuite(false_superblock, .init = fixture_set_up, .fini = fixture_tear_down, .timeout = 1200);
 
 static void expect_planned(const char *name, void (*plan)(struct hostile *),
 			   void (*spoil)(struct hostile *), const char *phrase, uint32_t most)
@@ -26,6 +28,27 @@ static void expect_planned(const char *name, void (*plan)(struct hostile *),
 	cr_expect_eq(salvaged.result, 0, "%s: %s", name, salvaged.messages);
 	cr_expect_leq(before_excess(&salvaged, &before), most, "%s: %s", name, salvaged.messages);
 	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", name, salvaged.messages);
+	salvaged_free(&salvaged);
+	free(before.eras);
+	hostile_free(&hostile);
+}
+
+/* The number of data blocks, and perhaps their size, must be given. */
+static void expect_refused(const char *name, void (*spoil)(struct hostile *), const char *phrase)
+{
+	struct hostile hostile;
+	struct salvaged salvaged;
+	struct before before;
+
+	hostile_make(&hostile, &(struct hostile_case){.name = name});
+	before = before_look(&hostile.builder.image);
+	spoil(&hostile);
+	salvaged = before_salvage(&hostile.builder.image, &before, false, name);
+	cr_expect_eq(salvaged.result, PD_ERR_CORRUPT, "%s: %s", name, salvaged.messages);
+	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", name, salvaged.messages);
+	salvaged_free(&salvaged);
+	salvaged = before_salvage(&hostile.builder.image, &before, true, name);
+	cr_expect_eq(salvaged.result, 0, "%s: %s", name, salvaged.messages);
 	salvaged_free(&salvaged);
 	free(before.eras);
 	hostile_free(&hostile);
@@ -141,6 +164,100 @@ Test(false_superblock, lengths_and_what_would_tell_are_wrong)
 			"where the era array has 3000", HOSTILE_DATA_BLOCKS);
 }
 
+/* With the end of the array lost, what the superblock says of the current writeset counts as well. */
+static void spoil_length_and_all_that_has_it(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_NR_BLOCKS, 4, 500);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_TREE, 8, HOSTILE_BLOCKS - 1);
+	spoil_content(hostile, AT_ERA_LEAF);
+	spoil_content(hostile, AT_BITMAP);
+	spoil_content(hostile, AT_CURRENT_LEAF);
+}
+
+static void spoil_all_lengths(struct hostile *hostile)
+{
+	set_lengths(hostile, 0);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_ROOT, 8, 0);
+	hostile_poke(hostile, AT_WRITESET_LEAF, WRITESET_BITS_AT(0), 4, 0);
+	hostile_poke(hostile, AT_WRITESET_LEAF, WRITESET_BITS_AT(1), 4, 0);
+	spoil_content(hostile, AT_ERA_LEAF);
+	spoil_content(hostile, AT_BITMAP);
+}
+
+Test(false_superblock, no_length_can_be_relied_on)
+{
+	expect_superset("a length that is left twice", spoil_length_and_all_that_has_it,
+			"taken for 3000", HOSTILE_DATA_BLOCKS);
+	expect_refused("no length at all", spoil_all_lengths,
+		       "the number of data blocks must be given");
+}
+
+/* Its current era is too low, and the only era array block that is of a later one is lost. */
+static void spoil_era_and_array_block(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, 3);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_TREE, 8, UINT64_MAX);
+	spoil_content(hostile, AT_ERA_BLOCK_1);
+}
+
+/* The writeset tree has two leaves, of which the last is lost, and the superblock is an era behind. */
+static void plan_two_leaves(struct hostile *hostile)
+{
+	struct builder *builder = &hostile->builder;
+	const struct plan_writeset late[] = {
+		{6, HOSTILE_DATA_BLOCKS, builder_bitset(builder, HOSTILE_DATA_BLOCKS, 5)},
+		{7, HOSTILE_DATA_BLOCKS, builder_bitset(builder, HOSTILE_DATA_BLOCKS, 3)}};
+	const struct builder_entry children[] = {
+		{3, hostile->plan.writeset_tree, 0},
+		{6, builder_writeset_tree(builder, late, 2), 0},
+	};
+
+	hostile->plan.writeset_tree = builder_node(builder, NODE_IS_INTERNAL, 8, children, 2);
+	hostile->plan.era_array = builder_era_array(builder, HOSTILE_DATA_BLOCKS, 7);
+	hostile->plan.current_era = 8;
+}
+
+static void spoil_era_and_last_leaf(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+	uint64_t root = hostile->at[AT_WRITESET_LEAF];
+	uint64_t last = image_get(image, root, image_node_values(image, root) + 8, 8);
+
+	memset(image_block(image, last) + 100, 0xa5, 64);
+	spoil_content(hostile, AT_BITMAP);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, 7);
+}
+
+/* What was restored has an era without a writeset before the current one; no kernel leaves any out. */
+static void plan_late_era(struct hostile *hostile)
+{
+	hostile->plan.current_era = 9;
+}
+
+static void spoil_map(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_MAP_BITMAP_ROOT, 8, UINT64_MAX);
+}
+
+/* One pointer is for the space map's two. */
+static void spoil_map_and_tree(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_MAP_BITMAP_ROOT, 8, hostile->at[AT_REF_COUNTS]);
+	spoil_content(hostile, AT_WRITESET_LEAF);
+}
+
+Test(false_superblock, eras_are_lost_with_what_tells_them)
+{
+	expect_superset("an era, and an array block", spoil_era_and_array_block, "taken for 5",
+			HOSTILE_DATA_BLOCKS);
+	expect_planned("a missing writeset, and no space map", plan_late_era, spoil_map,
+		       "without the space map", HOSTILE_DATA_BLOCKS);
+	expect_planned("an era, and the last writesets", plan_two_leaves, spoil_era_and_last_leaf,
+		       "taken for 8", HOSTILE_DATA_BLOCKS);
+	expect_superset("the writeset tree, and the wrong space map", spoil_map_and_tree,
+			"affects eras 0-4", HOSTILE_DATA_BLOCKS);
+}
+
 /* Nothing was written but in the first era. */
 
 static void plan_first_era(struct hostile *hostile)
@@ -235,4 +352,80 @@ Test(false_superblock, nothing_that_it_names_is_left)
 			HOSTILE_DATA_BLOCKS);
 	expect_superset("without its writeset tree", spoil_tree_and_era, "taken for",
 			HOSTILE_DATA_BLOCKS);
+}
+
+/* What it names is there, and something else: two of its roots can hardly have been damaged alike. */
+
+static void spoil_two_roots(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_WRITESET_TREE, 8, hostile->at[AT_ERA_BLOCK_0]);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_ERA_ARRAY, 8, hostile->at[AT_INDEX]);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, 1);
+	set_lengths(hostile, 1);
+}
+
+static void spoil_one_root(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_ERA_ARRAY, 8, hostile->at[AT_INDEX]);
+}
+
+static void spoil_version(struct hostile *hostile)
+{
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_VERSION, 4, 2);
+	set_lengths(hostile, HOSTILE_DATA_BLOCKS - 1);
+}
+
+Test(false_superblock, it_leads_astray)
+{
+	expect_refused("two roots", spoil_two_roots, "of another device or time");
+	expect_superset("one root", spoil_one_root, "era array", HOSTILE_DATA_BLOCKS);
+	expect_refused("of another version", spoil_version, "unknown version");
+}
+
+/* Each fixture with the superblock of each other one. */
+
+static bool has_another(const struct image *image, const struct before *before, const char *name,
+			const char *other)
+{
+	struct salvaged salvaged;
+	bool refused;
+
+	salvaged_make(&salvaged, image, 0, 0);
+	refused = salvaged.result == PD_ERR_CORRUPT;
+	salvaged_free(&salvaged);
+	if (!refused)
+		return false;
+	salvaged = before_salvage(image, before, true, other);
+	cr_expect_eq(salvaged.result, 0, "%s with that of %s: %s", name, other, salvaged.messages);
+	salvaged_free(&salvaged);
+	return true;
+}
+
+static unsigned exchange(const char *name, const struct fixture_name *names, size_t nr)
+{
+	struct image image, other;
+	struct before before = before_load(&image, name);
+	unsigned nr_refused = 0;
+
+	for (size_t i = 0; i < nr && before.nr_blocks && before.nr_blocks < 100000; i++) {
+		free(before_load(&other, names[i].name).eras);
+		memcpy(image_block(&image, 0), image_block(&other, 0), IMAGE_BLOCK);
+		image_free(&other);
+		nr_refused += has_another(&image, &before, name, names[i].name);
+	}
+	free(before.eras);
+	image_free(&image);
+	return nr_refused;
+}
+
+Test(false_superblock, superblocks_of_other_fixtures)
+{
+	size_t nr;
+	struct fixture_name *names = fixture_names(&nr);
+	unsigned nr_refused = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		nr_refused += exchange(names[i].name, names, nr);
+	cr_expect_gt(nr_refused, nr, "%u were refused", nr_refused);
+	free(names);
 }
