@@ -97,6 +97,8 @@ refused "--from nothing" "not an era" era_apply -i part --from 0 target
 refused "no room" "cannot be" sh -c 'trap "" XFSZ; ulimit -f 100; era_apply -i whole small'
 
 # era_copy.
+check "an era that has not begun" sh -c \
+	'era_copy --written-since 4294967295 meta origin -o /dev/null 2>&1 | grep -q "has not begun"'
 refused "an origin of another size" "tracks 100 blocks of 20480 bytes" era_copy --written-since 0 meta meta.xml
 truncate -s $((100 * 20480 + 1)) wrong
 refused "one byte too many" "tracks 100 blocks" era_copy --written-since 0 meta wrong

@@ -64,6 +64,17 @@ done
 check 'a link into no directory is an error' sh -c \
 	'! era_invalidate --written-since 3 -o astray meta 2> said && grep -q "cannot be written" said && test -L astray'
 
+# An era that has not begun: nothing changed since, and nobody can have noted it. The next one may be.
+says_of_era() # ERA
+{
+	since "$1" 2> said > listed && grep -q "era $1 has not begun, the current era is 3" said &&
+		! grep -q block= listed
+}
+check 'an era that has not begun' says_of_era 5
+check 'the last of all eras' says_of_era 4294967295
+check 'the next era' not says_of_era 4
+check 'the current era' not says_of_era 3
+
 # The same extents in each format.
 printf '%s\n' '0 36864' '6144000 12288' '12288000 1536' > expected
 since 3 --format ranges --device-size $size > ranges

@@ -127,6 +127,7 @@ static int run(struct cli *cli, const struct options *options)
 	if (data_open(&origin, cli, options->origin,
 		      options->snapshot ? CLI_READ_LIVE : CLI_READ) &&
 	    read_metadata(cli, options->metadata, options->snapshot, &changed.sink, &metadata)) {
+		read_warn_of_era(cli, options->since, changed.info.current_era);
 		if (cli_same_file(&metadata, &origin.st))
 			cli_fail(cli, "is the origin itself");
 		else if (is_output(options, &metadata))

@@ -131,8 +131,10 @@ static int invalidate_file(struct cli *cli, const char *path, const struct optio
 	int status = EXIT_FAILURE;
 
 	changed_init(&changed, options->since);
-	if (read_metadata(cli, path, options->snapshot, &changed.sink, &st))
+	if (read_metadata(cli, path, options->snapshot, &changed.sink, &st)) {
+		read_warn_of_era(cli, options->since, changed.info.current_era);
 		status = print_changed(cli, &changed, options, &st);
+	}
 	changed_destroy(&changed);
 	return status;
 }

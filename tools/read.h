@@ -13,4 +13,10 @@
 bool read_metadata(struct cli *cli, const char *path, bool snapshot, struct sink *sink,
 		   struct stat *st);
 
+/*
+ * Changed blocks are asked for since an era that is neither the current one nor before it, nor the next
+ * one: nothing changed since, and somebody has mistaken something. Says so.
+ */
+void read_warn_of_era(const struct cli *cli, uint32_t since, uint32_t current_era);
+
 #endif
