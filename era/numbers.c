@@ -122,6 +122,13 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 	}
 }
 
+bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *sb)
+{
+	/* The era of a writeset that goes on is not over. */
+	return numbers->damaged ||
+	       numbers->over + (uint64_t)(sb->writeset_root != 0) > sb->info.current_era;
+}
+
 static void ask_more(struct numbers *numbers, const struct scan *scan, const struct report *report)
 {
 	report_message(report, "superblock: nothing is left of what it names: it may be of another "

@@ -44,9 +44,15 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 void numbers_see(struct numbers *numbers, uint64_t era);
 
 /*
- * What is lost may have told of later eras than all that is left, if the superblock's numbers are wrong:
- * all blocks of the device are asked. With nothing left of what it names they tell how many data blocks
- * there are, too. PD_ERR_NO_MEMORY.
+ * Whether the superblock's current era may be wrong: something is of a later one, or so much is lost that
+ * it may have been.
+ */
+bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *sb);
+
+/*
+ * Asks all blocks of the device which eras there were, since some may have left no trace in the trees, or
+ * one that is lost; and if nothing is left of what the superblock names, how many data blocks there are.
+ * PD_ERR_NO_MEMORY.
  */
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
 

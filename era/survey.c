@@ -353,7 +353,7 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 
 	if (!r && mend && surveyor->nr_lost && surveyor->nr_lost == surveyor->losses.nr)
 		r = mend_trees(surveyor, mend, report);
-	if (!r && surveyor->in_place && numbers->damaged)
+	if (!r && surveyor->in_place && numbers_doubt_era(numbers, &surveyor->survey->superblock))
 		r = numbers_ask_all(numbers, metadata->io, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
 	if (!r && !surveyor->another &&

@@ -239,6 +239,20 @@ static void spoil_map(struct hostile *hostile)
 	hostile_poke(hostile, AT_SUPERBLOCK, SB_MAP_BITMAP_ROOT, 8, UINT64_MAX);
 }
 
+/* Eras went by without a write: only a block that is not in use any more tells of them. */
+static void spoil_era_with_a_trace(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+	uint64_t unused = image->nr_blocks - 1;
+
+	memcpy(image_block(image, unused), image_block(image, hostile->at[AT_WRITESET_LEAF]),
+	       IMAGE_BLOCK);
+	image_set(image, unused, NODE_BLOCKNR, 8, unused);
+	image_set(image, unused, KEY_AT(1), 8, 8);
+	image_reseal(image, unused, KIND_NODE);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, 2);
+}
+
 /* One pointer is for the space map's two. */
 static void spoil_map_and_tree(struct hostile *hostile)
 {
@@ -254,6 +268,8 @@ Test(false_superblock, eras_are_lost_with_what_tells_them)
 		       "without the space map", HOSTILE_DATA_BLOCKS);
 	expect_planned("an era, and the last writesets", plan_two_leaves, spoil_era_and_last_leaf,
 		       "taken for 8", HOSTILE_DATA_BLOCKS);
+	expect_planned("an era after some without a write", plan_late_era, spoil_era_with_a_trace,
+		       "taken for 9", HOSTILE_DATA_BLOCKS);
 	expect_superset("the writeset tree, and the wrong space map", spoil_map_and_tree,
 			"affects eras 0-4", HOSTILE_DATA_BLOCKS);
 }
@@ -294,8 +310,8 @@ static void spoil_current_and_size_of_map(struct hostile *hostile)
 
 Test(false_superblock, the_current_writeset_is_hidden)
 {
-	expect_planned("before the first era", plan_first_era, spoil_first_era, "taken for 1",
-		       HOSTILE_DATA_BLOCKS);
+	expect_planned("before the first era", plan_first_era, spoil_first_era,
+		       "current era 0, but", HOSTILE_DATA_BLOCKS);
 	expect_superset("no current writeset, and a snapshot", spoil_current_and_snapshot,
 			"named by nothing", HOSTILE_DATA_BLOCKS);
 	expect_superset("no current writeset, and no space map", spoil_current_and_map,

@@ -34,8 +34,9 @@ void read_warn_of_era(const struct cli *cli, uint32_t since, uint32_t current_er
 {
 	if (since <= (uint64_t)current_era + 1)
 		return;
-	report_message(&cli->report,
-		       "era %u has not begun, the current era is %u: nothing is listed, but was that "
-		       "era noted from these metadata?",
-		       since, current_era);
+	report_message(
+		&cli->report,
+		"era %u has not begun, the current era is %u: nothing is listed, but was that "
+		"era noted from these metadata?",
+		since, current_era);
 }
