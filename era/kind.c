@@ -41,8 +41,15 @@ static enum kind kind_of_array_block(const uint8_t *block)
 	return value_size == sizeof(uint32_t) ? KIND_ERAS : KIND_WORDS;
 }
 
+static bool all_zero(const uint8_t *block)
+{
+	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1);
+}
+
 enum kind block_kind(const uint8_t *block, uint64_t number)
 {
+	if (all_zero(block))
+		return KIND_ZEROES;
 	switch (block_type_of(block, number)) {
 	case BLOCK_SUPERBLOCK:
 		return KIND_SUPERBLOCK;
@@ -55,9 +62,7 @@ enum kind block_kind(const uint8_t *block, uint64_t number)
 	case BLOCK_BITMAP:
 		return KIND_BITMAP;
 	default:
-		return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1)
-			       ? KIND_ZEROES
-			       : KIND_UNKNOWN;
+		return KIND_UNKNOWN;
 	}
 }
 

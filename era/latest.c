@@ -184,9 +184,9 @@ static void take_found(const struct finder *finder, struct stream_info *info, st
 					  : "nothing is found that agrees with its space map");
 }
 
-static int finder_make(struct finder *finder, struct block_io *io)
+static int finder_make(struct finder *finder, struct block_io *io, uint64_t nr_zeroes)
 {
-	int r = scan_make(&finder->scan, io);
+	int r = scan_make(&finder->scan, io, nr_zeroes);
 
 	finder->consistent = calloc(finder->scan.nr_blocks + 1, sizeof(*finder->consistent));
 	return finder->consistent ? r : PD_ERR_NO_MEMORY;
@@ -204,7 +204,7 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 		const struct report *report, struct found *found)
 {
 	struct finder finder = {.astray = astray};
-	int r = finder_make(&finder, io);
+	int r = finder_make(&finder, io, SCAN_ALL);
 
 	if (!r && !astray)
 		r = find_latest(&finder, info);
@@ -230,7 +230,7 @@ static int compare_named(struct finder *finder, const struct superblock *sb, boo
 int latest_find_later(struct block_io *io, const struct superblock *sb, bool *later)
 {
 	struct finder finder = {.nr = 0};
-	int r = finder_make(&finder, io);
+	int r = finder_make(&finder, io, SCAN_FAR_ENOUGH);
 
 	*later = false;
 	if (!r)

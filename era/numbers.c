@@ -142,12 +142,13 @@ static void ask_more(struct numbers *numbers, const struct scan *scan, const str
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
 {
 	struct scan scan;
-	int r = scan_make_small(&scan, io);
+	bool nothing_left = numbers->tree_lost && !numbers->has_eras;
+	int r = scan_make_small(&scan, io, nothing_left ? SCAN_ALL : SCAN_FAR_ENOUGH);
 
 	if (!r) {
 		numbers_see(numbers, scan.over);
 		numbers->begun = scan.known;
-		if (numbers->tree_lost && !numbers->has_eras)
+		if (nothing_left)
 			ask_more(numbers, &scan, report);
 	}
 	scan_destroy(&scan);

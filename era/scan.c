@@ -93,7 +93,7 @@ static void see_index(struct scan *scan, uint64_t number, const uint8_t *block)
 	}
 }
 
-static void see(struct scan *scan, uint64_t number, const uint8_t *block)
+static enum kind see(struct scan *scan, uint64_t number, const uint8_t *block)
 {
 	enum kind kind = block_kind(block, number);
 	unsigned n;
@@ -123,34 +123,43 @@ static void see(struct scan *scan, uint64_t number, const uint8_t *block)
 	default:
 		break;
 	}
+	return kind;
 }
 
-static void see_run(struct scan *scan, uint64_t first, unsigned n, uint8_t *run)
+/* zeroes: how many of them come last, with what came before. */
+static void see_run(struct scan *scan, uint64_t first, unsigned n, uint8_t *run, uint64_t *zeroes)
 {
 	bool whole = !block_io_read(scan->io, first, n, run);
 
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t *block = run + (size_t)i * METADATA_BLOCK_SIZE;
+		enum kind kind = KIND_UNREADABLE;
 
 		if (whole || !block_io_read(scan->io, first + i, 1, block))
-			see(scan, first + i, block);
+			kind = see(scan, first + i, block);
 		else
-			see_kind(scan, first + i, KIND_UNREADABLE);
+			see_kind(scan, first + i, kind);
+		*zeroes = kind == KIND_ZEROES ? *zeroes + 1 : 0;
 	}
 }
 
 /* Not block 0, which has been given up. */
-static int see_all(struct scan *scan)
+static int see_all(struct scan *scan, uint64_t nr_zeroes)
 {
 	uint8_t *run = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)RUN * METADATA_BLOCK_SIZE);
+	uint64_t zeroes = 0, next = 1;
 
 	if (!run)
 		return PD_ERR_NO_MEMORY;
-	for (uint64_t first = 1; first < scan->nr_blocks; first += RUN) {
-		uint64_t left = scan->nr_blocks - first;
+	while (next < scan->nr_blocks && zeroes < nr_zeroes) {
+		uint64_t left = scan->nr_blocks - next;
+		unsigned n = left < RUN ? (unsigned)left : RUN;
 
-		see_run(scan, first, left < RUN ? (unsigned)left : RUN, run);
+		see_run(scan, next, n, run, &zeroes);
+		next += n;
 	}
+	if (next < scan->nr_blocks)
+		scan->nr_blocks = next;
 	free(run);
 	return PD_OK;
 }
@@ -201,14 +210,14 @@ static void count_damaged(struct scan *scan)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;
 }
 
-int scan_make_small(struct scan *scan, struct block_io *io)
+int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes)
 {
 	*scan = (struct scan){.io = io};
 	scan->nr_blocks = io->nr_blocks < METADATA_MAX_BLOCKS ? io->nr_blocks : METADATA_MAX_BLOCKS;
-	return see_all(scan);
+	return see_all(scan, nr_zeroes);
 }
 
-int scan_make(struct scan *scan, struct block_io *io)
+int scan_make(struct scan *scan, struct block_io *io, uint64_t nr_zeroes)
 {
 	*scan = (struct scan){.io = io};
 	scan->nr_blocks = io->nr_blocks < METADATA_MAX_BLOCKS ? io->nr_blocks : METADATA_MAX_BLOCKS;
@@ -217,7 +226,8 @@ int scan_make(struct scan *scan, struct block_io *io)
 	scan->sums = calloc(scan->nr_blocks + 1, sizeof(*scan->sums));
 	scan->lengths = calloc(scan->nr_blocks + 1, sizeof(*scan->lengths));
 	scan->latest = calloc(scan->nr_blocks + 1, sizeof(*scan->latest));
-	if (!scan->kinds || !scan->sums || !scan->lengths || !scan->latest || see_all(scan))
+	if (!scan->kinds || !scan->sums || !scan->lengths || !scan->latest ||
+	    see_all(scan, nr_zeroes))
 		return PD_ERR_NO_MEMORY;
 	count_damaged(scan);
 	return PD_OK;

@@ -33,10 +33,20 @@ struct scan {
 	uint64_t last_bitmap;	  /* the last bitmap that these name */
 };
 
-/* Reads the whole device. PD_ERR_NO_MEMORY, both. To be destroyed in any case. */
-int scan_make(struct scan *scan, struct block_io *io);
+/*
+ * Blocks in a row that hold zeroes: what is behind so many was never used, as likely as not. Large devices
+ * are mostly empty.
+ */
+#define SCAN_FAR_ENOUGH 16384
+#define SCAN_ALL UINT64_MAX
+
+/*
+ * Reads the whole device, or as far as so many zeroes: the device counts as ending there. PD_ERR_NO_MEMORY,
+ * both. To be destroyed in any case.
+ */
+int scan_make(struct scan *scan, struct block_io *io, uint64_t nr_zeroes);
 /* The same without what takes memory for each block, and without what is damaged. */
-int scan_make_small(struct scan *scan, struct block_io *io);
+int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes);
 void scan_destroy(struct scan *scan);
 
 /*
