@@ -3,13 +3,6 @@
 #include "era/counts.h"
 #include "persistent-data/le.h"
 
-static unsigned count_of(const uint8_t *bitmap, unsigned i)
-{
-	unsigned pair = (unsigned)bitmap[BITMAP_COUNTS + i / 4] >> (i % 4 * 2);
-
-	return (pair & 1) << 1 | (pair >> 1 & 1);
-}
-
 /* Of the next bitmap. Returns how many of all its counts, also those behind the device's end, are not 0. */
 static unsigned read_bitmap(struct counts *counts, struct scan *scan, uint64_t number,
 			    uint8_t *bitmap)
@@ -25,7 +18,7 @@ static unsigned read_bitmap(struct counts *counts, struct scan *scan, uint64_t n
 		return 0;
 	}
 	for (unsigned i = 0; i < SPACE_MAP_BITMAP_COUNTS; i++) {
-		unsigned count = count_of(bitmap, i);
+		unsigned count = space_map_inline_count(bitmap + BITMAP_COUNTS, i);
 
 		nr_used += count > 0;
 		if (first + i >= scan->nr_blocks)

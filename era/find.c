@@ -2,7 +2,6 @@
 /* Finds what a superblock names, if need be without one. */
 #include "era/find.h"
 #include "era/kind.h"
-#include "era/latest.h"
 #include "era/scan.h"
 #include "persistent-data/array.h"
 #include "persistent-data/error.h"

@@ -6,7 +6,7 @@
 #ifndef ERA_FIND_H
 #define ERA_FIND_H
 
-#include "era/superblock.h"
+#include "era/latest.h"
 #include "persistent-data/block_io.h"
 #include "persistent-data/report.h"
 
@@ -15,20 +15,6 @@ struct find_hints {
 	uint32_t nr_blocks;	  /* data blocks */
 	uint32_t data_block_size; /* sectors */
 	uint32_t current_era;	  /* that had begun at the least */
-};
-
-#define FIND_MAX_STATES 8
-
-struct found {
-	/*
-	 * 0: nothing; then the first one has numbers, but no roots. More than one: which is the latest
-	 * cannot be told.
-	 */
-	unsigned nr;
-	bool in_place;	/* the superblock is where it should be, and none was made up */
-	bool era_known; /* the current era, by a superblock or a hint */
-	bool all_left; /* no block was used twice, so that each era that there was has left its traces */
-	struct superblock superblocks[FIND_MAX_STATES];
 };
 
 /*

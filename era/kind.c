@@ -7,8 +7,6 @@
 #include "persistent-data/checksum.h"
 #include "persistent-data/le.h"
 
-#include <string.h>
-
 static enum kind kind_of_node(const uint8_t *block)
 {
 	uint32_t flags = get_le32(block + NODE_FLAGS);
@@ -41,14 +39,9 @@ static enum kind kind_of_array_block(const uint8_t *block)
 	return value_size == sizeof(uint32_t) ? KIND_ERAS : KIND_WORDS;
 }
 
-static bool all_zero(const uint8_t *block)
-{
-	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1);
-}
-
 enum kind block_kind(const uint8_t *block, uint64_t number)
 {
-	if (all_zero(block))
+	if (block_is_zero(block))
 		return KIND_ZEROES;
 	switch (block_type_of(block, number)) {
 	case BLOCK_SUPERBLOCK:

@@ -6,7 +6,23 @@
 #ifndef ERA_LATEST_H
 #define ERA_LATEST_H
 
-#include "era/find.h"
+#include "era/superblock.h"
+#include "persistent-data/block_io.h"
+#include "persistent-data/report.h"
+
+#define FIND_MAX_STATES 8
+
+struct found {
+	/*
+	 * 0: nothing; then the first one has numbers, but no roots. More than one: which is the latest
+	 * cannot be told.
+	 */
+	unsigned nr;
+	bool in_place;	/* the superblock is where it should be, and none was made up */
+	bool era_known; /* the current era, by a superblock or a hint */
+	bool all_left; /* no block was used twice, so that each era that there was has left its traces */
+	struct superblock superblocks[FIND_MAX_STATES];
+};
 
 /*
  * What there is in place of a superblock. info: the numbers that are known of it, and the least current

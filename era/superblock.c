@@ -201,11 +201,6 @@ bool superblock_uuid_is_text(const struct stream_info *info)
 	return i == ERA_UUID_SIZE;
 }
 
-static bool all_zero(const uint8_t *block)
-{
-	return !block[0] && !memcmp(block, block + 1, METADATA_BLOCK_SIZE - 1);
-}
-
 static bool is_space(uint8_t c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -251,7 +246,7 @@ const char *superblock_mistaken(const uint8_t *block)
 		{06142003, "metadata of another device-mapper target: cache"},
 	};
 
-	if (all_zero(block))
+	if (block_is_zero(block))
 		return "all zeroes: not formatted";
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (get_le64(block + SB_MAGIC) == others[i].magic)

@@ -4,7 +4,6 @@
 #include "era/bitmap.h"
 #include "era/finding.h"
 #include "era/forgotten.h"
-#include "era/latest.h"
 #include "era/numbers.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"

@@ -13,7 +13,7 @@
 #ifndef ERA_SURVEY_H
 #define ERA_SURVEY_H
 
-#include "era/find.h"
+#include "era/latest.h"
 #include "era/mend.h"
 #include "era/metadata.h"
 
@@ -24,7 +24,7 @@ struct survey {
 	uint64_t *current;
 	bool everything; /* any block may have been written in the current era */
 	bool era_known;	 /* the current era, be it by a guess */
-	bool all_left;	 /* of the eras that there were, see find.h */
+	bool all_left;	 /* of the eras that there were, see latest.h */
 	/* What of the writeset tree is lost named these and no others, by the space map. */
 	bool writesets_found;
 };

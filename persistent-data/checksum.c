@@ -4,6 +4,8 @@
 #include "persistent-data/block_io.h"
 #include "persistent-data/le.h"
 
+#include <string.h>
+
 #ifdef HAVE_ISAL
 
 #include <isa-l/crc.h>
@@ -112,6 +114,13 @@ const char *block_verify_salt(const void *block, uint32_t salt, enum block_type 
 	if (get_le64((const uint8_t *)block + types[type].number_at) != number)
 		return "belongs in another place, by its own block number";
 	return NULL;
+}
+
+bool block_is_zero(const void *block)
+{
+	const uint8_t *bytes = block;
+
+	return !bytes[0] && !memcmp(bytes, bytes + 1, METADATA_BLOCK_SIZE - 1);
 }
 
 enum block_type block_type_of(const void *block, uint64_t number)

@@ -10,6 +10,7 @@
 #ifndef PERSISTENT_DATA_CHECKSUM_H
 #define PERSISTENT_DATA_CHECKSUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,8 @@ const char *block_verify(const void *block, enum block_type type, uint64_t numbe
 void block_salts(const void *blocks, unsigned n, uint32_t *salts);
 const char *block_verify_salt(const void *block, uint32_t salt, enum block_type type,
 			      uint64_t number);
+
+bool block_is_zero(const void *block);
 
 /* The type of which the block is sound in that place; NR_BLOCK_TYPES: none. */
 enum block_type block_type_of(const void *block, uint64_t number);

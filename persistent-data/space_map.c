@@ -107,13 +107,6 @@ static int walk_exact(struct check *check, bool comparing)
 
 /* The bitmaps. */
 
-static unsigned inline_count(const uint8_t *counts, unsigned i)
-{
-	unsigned pair = (unsigned)counts[i / 4] >> (i % 4 * 2);
-
-	return (pair & 1) << 1 | (pair >> 1 & 1);
-}
-
 static int compare_inline(const struct check *check, uint64_t bitmap_block, uint64_t block,
 			  unsigned stored)
 {
@@ -174,7 +167,7 @@ static int check_rest(const struct check *check, const uint8_t *counts, unsigned
 	struct damage damage = {.block = bitmap_block, .what = "counts are set past the end"};
 
 	for (unsigned i = nr_counts; i < SPACE_MAP_BITMAP_COUNTS; i++)
-		if (inline_count(counts, i))
+		if (space_map_inline_count(counts, i))
 			return tell(check, check->visitor->hint, &damage, check->root->nr_blocks,
 				    check->root->nr_blocks);
 	return PD_OK;
@@ -189,7 +182,7 @@ static int check_counts(struct check *check, unsigned bitmap, const uint8_t *cou
 	int r = PD_OK;
 
 	for (unsigned i = 0; !r && i < nr_counts; i++) {
-		unsigned stored = inline_count(counts, i);
+		unsigned stored = space_map_inline_count(counts, i);
 
 		if (!stored && !nr_free++)
 			first_free = i;

@@ -36,6 +36,14 @@ static inline uint64_t space_map_nr_bitmaps(uint64_t nr_blocks)
 	return (nr_blocks + SPACE_MAP_BITMAP_COUNTS - 1) / SPACE_MAP_BITMAP_COUNTS;
 }
 
+/* The i-th of a bitmap's counts, which begin at BITMAP_COUNTS: 0 to 3. */
+static inline unsigned space_map_inline_count(const uint8_t *counts, unsigned i)
+{
+	unsigned pair = (unsigned)counts[i / 4] >> (i % 4 * 2);
+
+	return (pair & 1) << 1 | (pair >> 1 & 1);
+}
+
 struct space_map_visitor {
 	void *context;
 	damage_fn damage; /* begin, end: metadata blocks whose counts are lost or wrong */

@@ -14,44 +14,60 @@
 
 TestSuite(false_superblock, .init = fixture_set_up, .fini = fixture_tear_down, .timeout = 1200);
 
+/* What is salvaged of metadata that are spoilt: with this result, and that said. */
+struct trial {
+	struct hostile hostile;
+	struct before before;
+	const char *name;
+};
+
+static void trial_make(struct trial *trial, const char *name, void (*plan)(struct hostile *),
+		       void (*spoil)(struct hostile *))
+{
+	trial->name = name;
+	hostile_make(&trial->hostile, &(struct hostile_case){.name = name, .plan = plan});
+	trial->before = before_look(&trial->hostile.builder.image);
+	spoil(&trial->hostile);
+}
+
+static void trial_end(struct trial *trial)
+{
+	free(trial->before.eras);
+	hostile_free(&trial->hostile);
+}
+
+static void trial_expect(struct trial *trial, bool hints, int result, const char *phrase,
+			 uint32_t most)
+{
+	struct salvaged salvaged =
+		before_salvage(&trial->hostile.builder.image, &trial->before, hints, trial->name);
+
+	cr_expect_eq(salvaged.result, result, "%s: %s", trial->name, salvaged.messages);
+	cr_expect_leq(before_excess(&salvaged, &trial->before), most, "%s: %s", trial->name,
+		      salvaged.messages);
+	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", trial->name, salvaged.messages);
+	salvaged_free(&salvaged);
+}
+
 static void expect_planned(const char *name, void (*plan)(struct hostile *),
 			   void (*spoil)(struct hostile *), const char *phrase, uint32_t most)
 {
-	struct hostile hostile;
-	struct salvaged salvaged;
-	struct before before;
+	struct trial trial;
 
-	hostile_make(&hostile, &(struct hostile_case){.name = name, .plan = plan});
-	before = before_look(&hostile.builder.image);
-	spoil(&hostile);
-	salvaged = before_salvage(&hostile.builder.image, &before, false, name);
-	cr_expect_eq(salvaged.result, 0, "%s: %s", name, salvaged.messages);
-	cr_expect_leq(before_excess(&salvaged, &before), most, "%s: %s", name, salvaged.messages);
-	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", name, salvaged.messages);
-	salvaged_free(&salvaged);
-	free(before.eras);
-	hostile_free(&hostile);
+	trial_make(&trial, name, plan, spoil);
+	trial_expect(&trial, false, 0, phrase, most);
+	trial_end(&trial);
 }
 
 /* The number of data blocks, and perhaps their size, must be given. */
 static void expect_refused(const char *name, void (*spoil)(struct hostile *), const char *phrase)
 {
-	struct hostile hostile;
-	struct salvaged salvaged;
-	struct before before;
+	struct trial trial;
 
-	hostile_make(&hostile, &(struct hostile_case){.name = name});
-	before = before_look(&hostile.builder.image);
-	spoil(&hostile);
-	salvaged = before_salvage(&hostile.builder.image, &before, false, name);
-	cr_expect_eq(salvaged.result, PD_ERR_CORRUPT, "%s: %s", name, salvaged.messages);
-	cr_expect(strstr(salvaged.messages, phrase), "%s: %s", name, salvaged.messages);
-	salvaged_free(&salvaged);
-	salvaged = before_salvage(&hostile.builder.image, &before, true, name);
-	cr_expect_eq(salvaged.result, 0, "%s: %s", name, salvaged.messages);
-	salvaged_free(&salvaged);
-	free(before.eras);
-	hostile_free(&hostile);
+	trial_make(&trial, name, NULL, spoil);
+	trial_expect(&trial, false, PD_ERR_CORRUPT, phrase, 0);
+	trial_expect(&trial, true, 0, "", HOSTILE_DATA_BLOCKS);
+	trial_end(&trial);
 }
 
 static void expect_superset(const char *name, void (*spoil)(struct hostile *), const char *phrase,
