@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds what a superblock names, if need be without one. */
 #include "era/find.h"
-#include "era/kind.h"
+#include "era/astray.h"
 #include "era/scan.h"
 #include "persistent-data/array.h"
 #include "persistent-data/error.h"
@@ -21,45 +21,27 @@ static int lost(const struct report *report, const struct find_hints *hints, int
 			    "must be given");
 }
 
-static bool is_root_of(enum kind kind, enum kind leaf)
-{
-	bool is_tree = leaf != KIND_INDEX && leaf != KIND_SUPERBLOCK;
-
-	return kind == leaf || (is_tree && kind == KIND_INTERNAL);
-}
-
-/* Whether a block is sound, and not what it should be. */
-static bool is_astray(struct block_io *io, uint8_t *block, uint64_t root, enum kind leaf)
-{
-	enum kind kind;
-
-	if (root >= io->nr_blocks || block_io_read(io, root, 1, block))
-		return false;
-	kind = block_kind(block, root);
-	return kind > KIND_ZEROES && !is_root_of(kind, leaf);
-}
-
 /*
- * Damage takes a block away, and does not put another one in its place. So a superblock that names what
- * is sound and something else is not of this device or not of this time, unless it is damaged itself.
+ * A superblock that names what is sound and something else is not of this device or not of this time,
+ * unless it is damaged itself.
  */
 static bool leads_astray(struct block_io *io, uint8_t *block, const struct superblock *sb)
 {
 	const struct {
 		uint64_t root;
-		enum kind leaf;
+		unsigned kinds;
 	} roots[] = {
-		{sb->writeset_tree_root, KIND_WRITESETS},
-		{sb->era_array_root, KIND_POINTERS},
-		{sb->space_map.ref_count_root, KIND_REF_COUNTS},
-		{sb->writeset_root, KIND_POINTERS},
-		{sb->metadata_snap, KIND_SUPERBLOCK},
-		{sb->space_map.bitmap_root, KIND_INDEX},
+		{sb->writeset_tree_root, ASTRAY_ROOT(KIND_WRITESETS)},
+		{sb->era_array_root, ASTRAY_ROOT(KIND_POINTERS)},
+		{sb->space_map.ref_count_root, ASTRAY_ROOT(KIND_REF_COUNTS)},
+		{sb->writeset_root, ASTRAY_ROOT(KIND_POINTERS)},
+		{sb->metadata_snap, ASTRAY_KIND(KIND_SUPERBLOCK)},
+		{sb->space_map.bitmap_root, ASTRAY_KIND(KIND_INDEX)},
 	};
 	unsigned nr_astray = 0;
 
 	for (unsigned i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
-		nr_astray += roots[i].root && is_astray(io, block, roots[i].root, roots[i].leaf);
+		nr_astray += roots[i].root && astray_is(io, block, roots[i].root, roots[i].kinds);
 	return nr_astray > MAX_ASTRAY;
 }
 
@@ -158,15 +140,18 @@ static int take_hints(struct superblock *sb, const struct find_hints *hints, boo
 	return r;
 }
 
-/* One that was in use by the time that the hint is from. */
-static void take_era(struct superblock *sb, const struct find_hints *hints,
+/* One that does not know of an era that had begun is not the latest. */
+static void take_era(struct found *found, const struct find_hints *hints,
 		     const struct report *report)
 {
-	if (hints->current_era <= sb->info.current_era)
+	struct stream_info *info = &found->superblocks[0].info;
+
+	found->outdated = hints->current_era > info->current_era;
+	if (!found->outdated)
 		return;
 	report_message(report, "superblock: current era %u, but era %u had begun: taken for that",
-		       sb->info.current_era, hints->current_era);
-	sb->info.current_era = hints->current_era;
+		       info->current_era, hints->current_era);
+	info->current_era = hints->current_era;
 }
 
 /* What is left if the superblock is lost. */
@@ -203,10 +188,10 @@ int find_superblock(struct block_io *io, const struct find_hints *hints,
 	if (r)
 		return r;
 	found->in_place = standing.there;
-	found->era_known = standing.there || hints->current_era;
+	found->era_hinted = hints->current_era;
 	if (!found->in_place)
 		return find_instead(io, hints, standing.astray, report, found);
-	take_era(sb, hints, report);
+	take_era(found, hints, report);
 	if (!superblock_uuid_is_text(&sb->info)) {
 		memset(sb->info.uuid, 0, ERA_UUID_SIZE);
 		report_message(report, "superblock: the uuid is lost");

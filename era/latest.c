@@ -12,8 +12,10 @@ struct finder {
 	bool astray; /* a superblock shows that something is there which it does not know */
 	unsigned nr; /* states of which none is known to be earlier than another */
 	bool too_many;
-	bool followed;	  /* one of them, by a state that is not consistent */
-	bool *consistent; /* by the index block, or bitmap, of each state */
+	bool followed;			/* one of them, by a state that is not consistent */
+	bool *consistent;		/* by the index block, or bitmap, of each state */
+	const struct superblock *named; /* NULL, or: */
+	bool named_is_left;		/* one that has the same trees */
 	struct state states[FIND_MAX_STATES];
 };
 
@@ -55,6 +57,13 @@ static bool is_space_map(const struct scan *scan, uint64_t i)
 	       (scan->kinds[i] == KIND_BITMAP && scan->nr_blocks <= SPACE_MAP_BITMAP_COUNTS);
 }
 
+static bool has_trees_of(const struct state *state, const struct superblock *sb)
+{
+	return state->superblock.writeset_tree_root == sb->writeset_tree_root &&
+	       state->superblock.era_array_root == sb->era_array_root &&
+	       state->superblock.writeset_root == sb->writeset_root;
+}
+
 static int find_latest(struct finder *finder, const struct stream_info *info)
 {
 	struct scan *scan = &finder->scan;
@@ -66,6 +75,8 @@ static int find_latest(struct finder *finder, const struct stream_info *info)
 		if (!is_space_map(scan, i))
 			continue;
 		finder->consistent[i] = state_make(&state, scan, i, info, &error);
+		if (finder->consistent[i] && finder->named)
+			finder->named_is_left |= has_trees_of(&state, finder->named);
 		if (finder->consistent[i])
 			keep_latest(finder, &state);
 		else
@@ -216,10 +227,10 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 	return r;
 }
 
-static int compare_named(struct finder *finder, const struct superblock *sb, bool *later)
+static int compare_named(struct finder *finder, bool *later)
 {
 	struct state named;
-	int r = state_make_named(&named, &finder->scan, sb);
+	int r = state_make_named(&named, &finder->scan, finder->named);
 
 	for (unsigned i = 0; !r && i < finder->nr; i++)
 		*later |= state_compare(&finder->scan, &named, &finder->states[i]) == STATE_EARLIER;
@@ -227,16 +238,17 @@ static int compare_named(struct finder *finder, const struct superblock *sb, boo
 	return r;
 }
 
-int latest_find_later(struct block_io *io, const struct superblock *sb, bool *later)
+int latest_judge(struct block_io *io, const struct superblock *sb, bool *later, bool *is_left)
 {
-	struct finder finder = {.nr = 0};
+	struct finder finder = {.named = sb};
 	int r = finder_make(&finder, io, SCAN_FAR_ENOUGH);
 
 	*later = false;
 	if (!r)
 		r = find_latest(&finder, &sb->info);
 	if (!r && finder.nr && knows_latest(&finder))
-		r = compare_named(&finder, sb, later);
+		r = compare_named(&finder, later);
+	*is_left = finder.named_is_left || finder.too_many;
 	finder_destroy(&finder);
 	return r;
 }

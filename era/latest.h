@@ -18,8 +18,9 @@ struct found {
 	 * cannot be told.
 	 */
 	unsigned nr;
-	bool in_place;	/* the superblock is where it should be, and none was made up */
-	bool era_known; /* the current era, by a superblock or a hint */
+	bool in_place;	 /* the superblock is where it should be, and none was made up */
+	bool outdated;	 /* but it does not know of an era that is given */
+	bool era_hinted; /* the least current era was given */
 	bool all_left; /* no block was used twice, so that each era that there was has left its traces */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
@@ -33,9 +34,11 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 		const struct report *report, struct found *found);
 
 /*
- * Whether the latest state that is left, if it is known which that is, is later than the one that a
- * superblock names, whose space map is lost. PD_ERR_NO_MEMORY.
+ * What the states that are left say of a superblock whose space map is lost. *later: the latest of them, if
+ * it is known which that is, is later than the one that it names. *is_left: that one is among them.
+ * PD_ERR_NO_MEMORY.
  */
-int latest_find_later(struct block_io *io, const struct superblock *superblock, bool *later);
+int latest_judge(struct block_io *io, const struct superblock *superblock, bool *later,
+		 bool *is_left);
 
 #endif

@@ -5,6 +5,8 @@
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 
+#include <stdlib.h>
+
 void numbers_see(struct numbers *numbers, uint64_t era)
 {
 	if (era > numbers->over && era < LAST_PLAUSIBLE_ERA)
@@ -122,35 +124,66 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 	}
 }
 
-bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *sb)
+bool numbers_have_later(const struct numbers *numbers, const struct superblock *sb)
 {
 	/* The era of a writeset that goes on is not over. */
-	return numbers->damaged ||
-	       numbers->over + (uint64_t)(sb->writeset_root != 0) > sb->info.current_era;
+	return numbers->over + (uint64_t)(sb->writeset_root != 0) > sb->info.current_era;
 }
 
-static void ask_more(struct numbers *numbers, const struct scan *scan, const struct report *report)
+bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *sb)
 {
-	report_message(report, "superblock: nothing is left of what it names: it may be of another "
-			       "device or time");
-	/* An era goes on that is later than all that are over. */
-	if (scan->over >= numbers->begun)
-		numbers->begun = scan->over + 1;
-	numbers->least = scan->nr_array_blocks > 1 ? scan->nr_array_blocks * ERAS_PER_BLOCK : 0;
+	return numbers->damaged || numbers_have_later(numbers, sb);
 }
 
-int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
+int numbers_ask_more(struct numbers *numbers, struct block_io *io)
+{
+	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
+	struct scan scan;
+	int r = scan_make(&scan, io, SCAN_ALL);
+
+	if (!r && !block)
+		r = PD_ERR_NO_MEMORY;
+	if (!r) {
+		numbers_see(numbers, scan.over);
+		/* An era goes on that is later than all that are over. */
+		numbers->begun = scan.known > scan.over ? scan.known : scan.over + 1;
+		numbers->least = scan_nr_data_blocks(&scan, block, &numbers->least_may_end);
+	}
+	scan_destroy(&scan);
+	free(block);
+	return r;
+}
+
+static int ask_eras(struct numbers *numbers, struct block_io *io)
 {
 	struct scan scan;
-	bool nothing_left = numbers->tree_lost && !numbers->has_eras;
-	int r = scan_make_small(&scan, io, nothing_left ? SCAN_ALL : SCAN_FAR_ENOUGH);
+	int r = scan_make_small(&scan, io, SCAN_FAR_ENOUGH, 0);
 
 	if (!r) {
 		numbers_see(numbers, scan.over);
 		numbers->begun = scan.known;
-		if (nothing_left)
-			ask_more(numbers, &scan, report);
 	}
+	scan_destroy(&scan);
+	return r;
+}
+
+int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
+{
+	if (!numbers->tree_lost || numbers->has_eras)
+		return ask_eras(numbers, io);
+	report_message(report, "superblock: nothing is left of what it names: it may be of another "
+			       "device or time");
+	return numbers_ask_more(numbers, io);
+}
+
+int numbers_count_later(struct block_io *io, const struct superblock *sb, uint64_t *nr_blocks)
+{
+	/* The era of a writeset that goes on is not over. */
+	uint32_t over = sb->info.current_era - (sb->writeset_root && sb->info.current_era);
+	struct scan scan;
+	int r = scan_make_small(&scan, io, SCAN_FAR_ENOUGH, over);
+
+	*nr_blocks = scan.nr_later;
 	scan_destroy(&scan);
 	return r;
 }
@@ -218,9 +251,6 @@ static uint64_t by_the_rest(const struct numbers *numbers, uint64_t before, uint
 	/* With neither end in sight there is only what the superblock says of the current one. */
 	if (!known && !numbers->bits_end && said > end)
 		end = said;
-	/* By how many array blocks there are, the last one may be full or not. */
-	if (!numbers->has_eras && numbers->least >= end + ERAS_PER_BLOCK)
-		end = numbers->least;
 	return end;
 }
 
@@ -240,8 +270,6 @@ static struct numbers plausible(const struct numbers *numbers, uint64_t most)
 		sane.tree_bits = 0;
 	if (sane.current_bits > most)
 		sane.current_bits = 0;
-	if (sane.least > most)
-		sane.least = 0;
 	return sane;
 }
 
@@ -257,7 +285,6 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 				 ? by_current(&sane, before)
 				 : by_the_rest(&sane, before, has_current ? sb->writeset_bits : 0);
 	uint64_t bits = in_whole_words(sb->writeset_bits);
-	bool by_array = other == sane.array_end || other == sane.least;
 
 	if (numbers->ends_right || other <= before)
 		return false;
@@ -265,9 +292,26 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 	if (other <= (bits > sane.bits_end ? bits : sane.bits_end))
 		sb->writeset_bits = sb->info.nr_blocks;
 	report_message(report, "superblock: %u data blocks, where the %s has %u: taken for %u",
-		       before, by_array ? "era array" : "latest writeset", sb->info.nr_blocks,
-		       sb->info.nr_blocks);
+		       before, other == sane.array_end ? "era array" : "latest writeset",
+		       sb->info.nr_blocks, sb->info.nr_blocks);
 	return true;
+}
+
+void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info, bool exact,
+			     const struct report *report)
+{
+	uint64_t enough = numbers->least;
+
+	/* What an earlier version of the tree named may be another array block now. */
+	if (enough && (numbers->least_may_end || (enough > ERAS_PER_BLOCK && !exact)))
+		enough -= (enough - 1) % ERAS_PER_BLOCK;
+	if (enough <= info->nr_blocks || numbers->least > ERA_MAX_DATA_BLOCKS)
+		return;
+	report_message(report,
+		       "superblock: %u data blocks, where an era array that is left has %u: "
+		       "taken for that",
+		       info->nr_blocks, (unsigned)numbers->least);
+	info->nr_blocks = (uint32_t)numbers->least;
 }
 
 /* Where something is of an era that is not over yet, or has not begun, the superblock is wrong. */

@@ -30,7 +30,10 @@ struct numbers {
 	/* Of the current writeset; 0: it does not end where the superblock says, but at bits_end. */
 	uint32_t current_bits;
 	uint64_t bits_end; /* in whole words */
-	uint64_t least;	   /* data blocks, by an era array that is found somewhere */
+	uint64_t least;	   /* data blocks, by the longest era array that is found somewhere; */
+	uint64_t
+		nr_later; /* blocks of the device that know of an era which the superblock does not */
+	bool least_may_end; /* it may end earlier, in its last block */
 };
 
 void numbers_init(struct numbers *numbers);
@@ -43,6 +46,9 @@ void numbers_finding(struct numbers *numbers, const struct superblock *sb,
 /* A writeset of that era is found, or an era of the era array. */
 void numbers_see(struct numbers *numbers, uint64_t era);
 
+/* Whether something is of a later era than the superblock lets it be. */
+bool numbers_have_later(const struct numbers *numbers, const struct superblock *sb);
+
 /*
  * Whether the superblock's current era may be wrong: something is of a later one, or so much is lost that
  * it may have been.
@@ -51,10 +57,18 @@ bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *s
 
 /*
  * Asks all blocks of the device which eras there were, since some may have left no trace in the trees, or
- * one that is lost; and if nothing is left of what the superblock names, how many data blocks there are.
- * PD_ERR_NO_MEMORY.
+ * one that is lost; and if nothing is left of what the superblock names, as numbers_ask_more() does.
  */
 int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
+
+/*
+ * Where what the superblock names is not the latest, or not there: how many data blocks there are as well,
+ * and an era goes on that is later than all that left a trace.
+ */
+int numbers_ask_more(struct numbers *numbers, struct block_io *io);
+
+/* How many blocks of the device know of an era that is over and that the superblock does not know. */
+int numbers_count_later(struct block_io *io, const struct superblock *sb, uint64_t *nr_blocks);
 
 /*
  * Whether the superblock does not lead to the writeset of the latest era: the current one, which a clean
@@ -66,6 +80,13 @@ bool numbers_lack_latest(const struct numbers *numbers, const struct superblock 
 /* Puts the number of data blocks right, on a device of so many metadata blocks; false: it is. */
 bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
 			      uint64_t nr_metadata_blocks, const struct report *report);
+
+/*
+ * Raises it to what was found somewhere by numbers_ask_more(). exact: also if the superblock may be right, by
+ * how many array blocks there are.
+ */
+void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info, bool exact,
+			     const struct report *report);
 
 /* Puts the current era of info right, which sb has. */
 void numbers_settle_current_era(const struct numbers *numbers, const struct superblock *sb,

@@ -18,6 +18,13 @@ static void see_era(uint32_t *latest, uint64_t era)
 		*latest = (uint32_t)era;
 }
 
+/* The latest that a block has, which is over. */
+static void see_over(struct scan *scan, uint64_t era)
+{
+	see_era(&scan->over, era);
+	scan->nr_later += era > scan->later_than && era < LAST_PLAUSIBLE_ERA;
+}
+
 static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum, uint32_t latest)
 {
 	if (!scan->kinds)
@@ -39,7 +46,7 @@ static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
 		sum += era;
 		see_era(&latest, era);
 	}
-	see_era(&scan->over, latest);
+	see_over(scan, latest);
 	note(scan, number, n, sum, latest);
 }
 
@@ -103,7 +110,7 @@ static enum kind see(struct scan *scan, uint64_t number, const uint8_t *block)
 	case KIND_WRITESETS:
 		n = kind_nr_entries(block);
 		if (n)
-			see_era(&scan->over, kind_key(block, n - 1));
+			see_over(scan, kind_key(block, n - 1));
 		break;
 	case KIND_POINTERS:
 		see_array_leaf(scan, block);
@@ -210,9 +217,9 @@ static void count_damaged(struct scan *scan)
 		scan->nr_damaged += scan->kinds[i] <= KIND_ZEROES;
 }
 
-int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes)
+int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes, uint32_t later_than)
 {
-	*scan = (struct scan){.io = io};
+	*scan = (struct scan){.io = io, .later_than = later_than};
 	scan->nr_blocks = io->nr_blocks < METADATA_MAX_BLOCKS ? io->nr_blocks : METADATA_MAX_BLOCKS;
 	return see_all(scan, nr_zeroes);
 }
@@ -248,4 +255,42 @@ bool scan_look(struct scan *scan, uint64_t number, uint8_t *block)
 	scan->looks_left--;
 	return !block_io_read(scan->io, number, 1, block) &&
 	       block_kind(block, number) == scan->kinds[number];
+}
+
+/* How many eras a leaf of an array's tree leads to the end of; 0: it is none of an era array's. */
+static uint64_t end_of_leaf(struct scan *scan, uint64_t number, uint8_t *block, bool *may_end)
+{
+	unsigned n = 0;
+	uint64_t key, last;
+
+	if (scan->kinds[number] == KIND_POINTERS && scan_look(scan, number, block))
+		n = kind_nr_entries(block);
+	if (!n)
+		return 0;
+	key = kind_key(block, n - 1);
+	last = kind_pointer(block, KIND_POINTERS, n - 1);
+	/* Each array block is a block of the device. */
+	if (key >= scan->nr_blocks)
+		return 0;
+	*may_end = last >= scan->nr_blocks || scan->kinds[last] <= KIND_ZEROES;
+	if (*may_end)
+		return (key + 1) * ERAS_PER_BLOCK;
+	return scan->kinds[last] == KIND_ERAS ? key * ERAS_PER_BLOCK + scan->lengths[last] : 0;
+}
+
+uint64_t scan_nr_data_blocks(struct scan *scan, uint8_t *block, bool *may_end)
+{
+	uint64_t most = 0;
+
+	*may_end = false;
+	for (uint64_t i = 0; i < scan->nr_blocks; i++) {
+		bool may;
+		uint64_t end = end_of_leaf(scan, i, block, &may);
+
+		if (end > most) {
+			most = end;
+			*may_end = may;
+		}
+	}
+	return most;
 }

@@ -23,6 +23,8 @@ struct scan {
 	uint32_t *latest;    /* and the latest era, if these are eras */
 	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
 	uint32_t known; /* and in a metadata snapshot: it had begun */
+	uint32_t later_than;	  /* an era, for: */
+	uint64_t nr_later;	  /* blocks that know of a later one */
 	uint64_t nr_array_blocks; /* of an array: the most that any has */
 	uint64_t sound_end;	  /* no block from here on is sound */
 	uint64_t last_used;	  /* the last block that must have held something; */
@@ -46,7 +48,8 @@ struct scan {
  */
 int scan_make(struct scan *scan, struct block_io *io, uint64_t nr_zeroes);
 /* The same without what takes memory for each block, and without what is damaged. */
-int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes);
+int scan_make_small(struct scan *scan, struct block_io *io, uint64_t nr_zeroes,
+		    uint32_t later_than);
 void scan_destroy(struct scan *scan);
 
 /*
@@ -54,5 +57,11 @@ void scan_destroy(struct scan *scan);
  * that was one look too many.
  */
 bool scan_look(struct scan *scan, uint64_t number, uint8_t *block);
+
+/*
+ * Data blocks of the longest era array that is left; *may_end: or fewer, since its last array block is lost
+ * and counts as full.
+ */
+uint64_t scan_nr_data_blocks(struct scan *scan, uint8_t *block, bool *may_end);
 
 #endif

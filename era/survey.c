@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Surveys damaged metadata: walks all trees, and compares them with the space map. */
 #include "era/survey.h"
+#include "era/astray.h"
 #include "era/bitmap.h"
 #include "era/finding.h"
 #include "era/forgotten.h"
@@ -33,11 +34,13 @@ struct surveyor {
 	uint64_t nr_forgotten;	   /* of the former, that are not used at all; */
 	uint64_t nr_orphans;	   /* that are counted once more */
 	struct forgotten forgotten;
-	bool *less;	  /* of each metadata block */
+	bool *less; /* of each metadata block */
+	struct astray astray;
 	bool another;	  /* superblock than the first: the number of data blocks is settled */
 	bool in_place;	  /* it is the device's own, and not one that was made up */
 	bool latest_lost; /* perhaps: it is not named, and nothing tells that there is none */
-	bool outdated;	  /* a later state is left than the one that the superblock names */
+	bool outdated; /* the superblock: what it names is not the latest, or not there any more */
+	bool era_hinted; /* the least current era was given */
 };
 
 static void note_lost(struct surveyor *surveyor, const struct finding *finding)
@@ -55,6 +58,12 @@ static void note_lost(struct surveyor *surveyor, const struct finding *finding)
 	surveyor->only_tree_lost &= finding->structure == STRUCTURE_WRITESET_TREE;
 }
 
+static int note_astray(struct surveyor *surveyor, const struct finding *finding)
+{
+	return astray_note(&surveyor->astray, surveyor->metadata->io, &surveyor->survey->superblock,
+			   finding);
+}
+
 static int live_finding(void *context, const struct finding *finding)
 {
 	struct surveyor *surveyor = context;
@@ -62,7 +71,7 @@ static int live_finding(void *context, const struct finding *finding)
 	if (finding->damage.loses_references)
 		note_lost(surveyor, finding);
 	numbers_finding(&surveyor->numbers, &surveyor->survey->superblock, finding);
-	return PD_OK;
+	return note_astray(surveyor, finding);
 }
 
 static void begin_references(struct metadata *metadata)
@@ -107,7 +116,7 @@ static int snapshot_finding(void *context, const struct finding *finding)
 
 	surveyor->snapshot_lost |= finding->damage.loses_references &&
 				   !is_among(&surveyor->losses, finding->damage.block);
-	return PD_OK;
+	return note_astray(surveyor, finding);
 }
 
 static int walk_snapshot(struct surveyor *surveyor)
@@ -125,7 +134,9 @@ static int walk_snapshot(struct surveyor *surveyor)
 	if (!r)
 		return trees_walk(metadata, &snapshot, true, &visitor);
 	surveyor->snapshot_lost = true;
-	return r == PD_ERR_NO_MEMORY ? r : PD_OK;
+	if (r == PD_ERR_NO_MEMORY)
+		return r;
+	return astray_note_snapshot(&surveyor->astray, metadata->io, metadata->live.metadata_snap);
 }
 
 static int map_damage(void *context, const struct damage *damage)
@@ -137,7 +148,7 @@ static int map_damage(void *context, const struct damage *damage)
 		surveyor->exact_lost = true;
 	else
 		surveyor->map_lost = true;
-	return PD_OK;
+	return astray_note_map(&surveyor->astray, surveyor->metadata->io, root, damage->block);
 }
 
 static int map_hint(void *context, const struct damage *damage)
@@ -241,16 +252,16 @@ static void report_forgotten(const struct surveyor *surveyor, const struct repor
 			       "blocks count as written in era %u",
 			       (unsigned long long)surveyor->forgotten.nr_writesets,
 			       survey->info.current_era);
-	if (surveyor->latest_lost)
+	if (surveyor->outdated)
+		report_message(report,
+			       "superblock: of another device or time: all data blocks count as "
+			       "written in era %u",
+			       survey->info.current_era);
+	else if (surveyor->latest_lost)
 		report_message(report,
 			       "latest writeset: not named, and without the space map it is not "
 			       "known that there is none: all data blocks count as written in era "
 			       "%u",
-			       survey->info.current_era);
-	else if (surveyor->outdated)
-		report_message(report,
-			       "superblock: a later state is found than the one that it names: all "
-			       "data blocks count as written in era %u",
 			       survey->info.current_era);
 	else if (survey->everything)
 		report_message(report,
@@ -359,6 +370,8 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 	    numbers_settle_nr_blocks(numbers, &surveyor->survey->superblock,
 				     metadata->refs.nr_blocks, report))
 		r = walk_live(surveyor);
+	if (!r && !surveyor->another)
+		numbers_raise_nr_blocks(numbers, &surveyor->survey->superblock.info, false, report);
 	return r;
 }
 
@@ -373,14 +386,18 @@ static int expect_data_blocks(const struct surveyor *surveyor, const struct repo
 			    "superblock: the number of data blocks must be given");
 }
 
-/* Whether what told of the latest eras may be damaged, where no superblock does. */
+/*
+ * Whether there may have been later eras than those that left a trace, where no superblock tells. A
+ * writeset tree that has any has the latest. If that was without a write, and is digested, there is none.
+ */
 static bool misses_eras(const struct surveyor *surveyor)
 {
 	const struct survey *survey = surveyor->survey;
 	const struct numbers *numbers = &surveyor->numbers;
+	bool traceless = numbers->damaged || !numbers->tree_era;
 
 	return !survey->era_known &&
-	       (numbers->tree_damaged || (numbers->damaged && !survey->all_left));
+	       (numbers->tree_damaged || surveyor->outdated || (traceless && !survey->all_left));
 }
 
 static void settle_current_era(struct surveyor *surveyor, const struct report *report)
@@ -396,10 +413,87 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 		       survey->info.current_era);
 }
 
+/* Whether something is not as it was written, and yet sound: what decays is not. */
+static bool is_at_odds(const struct surveyor *surveyor)
+{
+	const struct astray *astray = &surveyor->astray;
+	bool leaks = surveyor->nr_more && !surveyor->nr_lost && !surveyor->snapshot_lost;
+
+	return surveyor->nr_less || astray->in_trees || astray->in_map || astray->any || leaks;
+}
+
+/*
+ * A pointer that is damaged leads to one block that the space map does not count for it. So if the trees
+ * name a block as something else than it is, it was put to another use since, unless it is that one. What
+ * lies below a node that is damaged, the space map counts and nothing names. Or the superblock is wrong
+ * about the device, too.
+ */
+static bool is_outdated(const struct surveyor *surveyor)
+{
+	const struct astray *astray = &surveyor->astray;
+	const struct metadata *metadata = surveyor->metadata;
+	bool cut = metadata->live.space_map.nr_blocks > metadata->refs.nr_blocks;
+
+	return (astray->in_trees && surveyor->nr_less != 1) ||
+	       (astray->in_arrays && !surveyor->nr_less && !surveyor->nr_more) ||
+	       (cut && is_at_odds(surveyor));
+}
+
+/* Eras that the superblock does not know; one may be damaged, if nothing else is odd. */
+static int ask_for_later(struct surveyor *surveyor)
+{
+	const struct superblock *sb = &surveyor->survey->superblock;
+	bool at_odds = is_at_odds(surveyor);
+	uint64_t nr_later = 0;
+	int r = PD_OK;
+
+	if (at_odds || surveyor->snapshot_lost || numbers_have_later(&surveyor->numbers, sb))
+		r = numbers_count_later(surveyor->metadata->io, sb, &nr_later);
+	surveyor->outdated = nr_later > !at_odds;
+	return r;
+}
+
+/* A superblock of which only the index block is wrong names a state that is left. */
+static int judge_by_states(struct surveyor *surveyor)
+{
+	bool later, is_left;
+	int r = latest_judge(surveyor->metadata->io, &surveyor->survey->superblock, &later,
+			     &is_left);
+
+	surveyor->outdated = later || (surveyor->astray.index && !is_left);
+	return r;
+}
+
+static int judge_superblock(struct surveyor *surveyor)
+{
+	int r = PD_OK;
+
+	surveyor->outdated |= is_outdated(surveyor);
+	if (!surveyor->outdated)
+		r = ask_for_later(surveyor);
+	if (!r && !surveyor->outdated && surveyor->map_lost)
+		r = judge_by_states(surveyor);
+	return r;
+}
+
+static int find_outdated(struct surveyor *surveyor, const struct report *report)
+{
+	struct survey *survey = surveyor->survey;
+	int r = surveyor->in_place ? judge_superblock(surveyor) : PD_OK;
+
+	if (r || !surveyor->outdated)
+		return r;
+	survey->everything = true;
+	survey->era_known = surveyor->era_hinted;
+	r = numbers_ask_more(&surveyor->numbers, surveyor->metadata->io);
+	numbers_raise_nr_blocks(&surveyor->numbers, &survey->info, true, report);
+	survey->superblock.info.nr_blocks = survey->info.nr_blocks;
+	return r;
+}
+
 static int survey_trees(struct surveyor *surveyor, struct mend *mend, const struct report *report)
 {
 	struct survey *survey = surveyor->survey;
-	struct metadata *metadata = surveyor->metadata;
 	int r = walk_trees(surveyor, mend, report);
 
 	if (!r)
@@ -413,10 +507,9 @@ static int survey_trees(struct surveyor *surveyor, struct mend *mend, const stru
 	if (r)
 		return r;
 	judge_pointers(surveyor, report);
-	r = find_forgotten(surveyor);
-	if (!r && surveyor->in_place && surveyor->map_lost)
-		r = latest_find_later(metadata->io, &survey->superblock, &surveyor->outdated);
-	survey->everything |= surveyor->outdated;
+	r = find_outdated(surveyor, report);
+	if (!r && !surveyor->outdated)
+		r = find_forgotten(surveyor);
 	if (r)
 		return r;
 	settle_current_era(surveyor, report);
@@ -448,12 +541,15 @@ static int survey_all(struct surveyor *surveyor, struct mend *mend, const struct
 int survey_make(struct survey *survey, struct metadata *metadata, const struct found *found,
 		struct mend *mend, const struct report *report)
 {
-	struct surveyor surveyor = {
-		.survey = survey, .metadata = metadata, .in_place = found->in_place};
+	struct surveyor surveyor = {.survey = survey,
+				    .metadata = metadata,
+				    .in_place = found->in_place,
+				    .era_hinted = found->era_hinted,
+				    .outdated = found->outdated};
 
 	*survey = (struct survey){.superblock = metadata->live,
 				  .info = metadata->live.info,
-				  .era_known = found->era_known,
+				  .era_known = found->in_place || found->era_hinted,
 				  .all_left = found->all_left};
 	return survey_all(&surveyor, mend, report);
 }

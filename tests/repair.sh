@@ -82,6 +82,9 @@ expect 'hints that it confirms' 0 '' era_repair -i sound -o out --nr-blocks 8192
 expect 'no number' 1 'not a number above 0' era_repair -i lost -o out --nr-blocks 0
 expect 'an era that had begun' 0 'current era 4, but era 9 had begun' \
 	era_repair -i sound -o out --current-era 9
+"$bin/era_invalidate" --format ranges --written-since 9 out > since
+echo "0 $((8192 * 128 * 512))" > all
+same 'all blocks count as of an era that the superblock does not know' since all
 expect 'an era that had begun, verbosely' 0 'current era 9' \
 	era_repair -v -i lost -o out --nr-blocks 8192 --block-size 128 --current-era 9
 expect 'an era before the current one' 0 '' era_repair -i sound -o out --current-era 1

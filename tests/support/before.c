@@ -42,13 +42,16 @@ static bool is_superset(const struct salvaged *salvaged, const struct before *be
 	return true;
 }
 
-/* Data blocks that count as written later than they were. */
+/*
+ * Data blocks that count as written later than they were. Those of the current era are among all that
+ * changed since any that has begun, whatever the era that stands for it.
+ */
 uint32_t before_excess(const struct salvaged *salvaged, const struct before *before)
 {
 	uint32_t nr = 0;
 
 	for (uint32_t i = 0; salvaged->eras && i < before->nr_blocks; i++)
-		nr += salvaged->eras[i] > before->eras[i];
+		nr += salvaged->eras[i] > before->eras[i] && before->eras[i] < before->current_era;
 	return nr;
 }
 
