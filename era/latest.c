@@ -227,28 +227,30 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 	return r;
 }
 
-static int compare_named(struct finder *finder, bool *later)
+static int judge_named(struct finder *finder, struct latest_verdict *verdict)
 {
 	struct state named;
 	int r = state_make_named(&named, &finder->scan, finder->named);
 
 	for (unsigned i = 0; !r && i < finder->nr; i++)
-		*later |= state_compare(&finder->scan, &named, &finder->states[i]) == STATE_EARLIER;
+		verdict->later |=
+			state_compare(&finder->scan, &named, &finder->states[i]) == STATE_EARLIER;
 	state_destroy(&named);
+	verdict->is_latest = finder->nr == 1 && has_trees_of(&finder->states[0], finder->named);
 	return r;
 }
 
-int latest_judge(struct block_io *io, const struct superblock *sb, bool *later, bool *is_left)
+int latest_judge(struct block_io *io, const struct superblock *sb, struct latest_verdict *verdict)
 {
 	struct finder finder = {.named = sb};
 	int r = finder_make(&finder, io, SCAN_FAR_ENOUGH);
 
-	*later = false;
+	*verdict = (struct latest_verdict){.later = false};
 	if (!r)
 		r = find_latest(&finder, &sb->info);
 	if (!r && finder.nr && knows_latest(&finder))
-		r = compare_named(&finder, later);
-	*is_left = finder.named_is_left || finder.too_many;
+		r = judge_named(&finder, verdict);
+	verdict->is_left = finder.named_is_left || finder.too_many;
 	finder_destroy(&finder);
 	return r;
 }

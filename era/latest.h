@@ -33,12 +33,15 @@ struct found {
 int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 		const struct report *report, struct found *found);
 
-/*
- * What the states that are left say of a superblock whose space map is lost. *later: the latest of them, if
- * it is known which that is, is later than the one that it names. *is_left: that one is among them.
- * PD_ERR_NO_MEMORY.
- */
-int latest_judge(struct block_io *io, const struct superblock *superblock, bool *later,
-		 bool *is_left);
+/* What the states that are left say of a superblock that may not be the last one. */
+struct latest_verdict {
+	bool later;	/* it is known which is the latest of them, and later than what it names */
+	bool is_left;	/* what it names is among them, */
+	bool is_latest; /* and is known to be the latest */
+};
+
+/* PD_ERR_NO_MEMORY. */
+int latest_judge(struct block_io *io, const struct superblock *superblock,
+		 struct latest_verdict *verdict);
 
 #endif

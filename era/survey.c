@@ -439,40 +439,36 @@ static bool is_outdated(const struct surveyor *surveyor)
 	       (cut && is_at_odds(surveyor));
 }
 
-/* Eras that the superblock does not know; one may be damaged, if nothing else is odd. */
-static int ask_for_later(struct surveyor *surveyor)
+/*
+ * A superblock of which only the current era is wrong names the latest state that there is; one of which only
+ * the index block is, a state that is left.
+ */
+static int judge_by_states(struct surveyor *surveyor, bool has_later)
 {
-	const struct superblock *sb = &surveyor->survey->superblock;
-	bool at_odds = is_at_odds(surveyor);
-	uint64_t nr_later = 0;
-	int r = PD_OK;
+	struct latest_verdict verdict;
+	int r = latest_judge(surveyor->metadata->io, &surveyor->survey->superblock, &verdict);
 
-	if (at_odds || surveyor->snapshot_lost || numbers_have_later(&surveyor->numbers, sb))
-		r = numbers_count_later(surveyor->metadata->io, sb, &nr_later);
-	surveyor->outdated = nr_later > !at_odds;
-	return r;
-}
-
-/* A superblock of which only the index block is wrong names a state that is left. */
-static int judge_by_states(struct surveyor *surveyor)
-{
-	bool later, is_left;
-	int r = latest_judge(surveyor->metadata->io, &surveyor->survey->superblock, &later,
-			     &is_left);
-
-	surveyor->outdated = later || (surveyor->astray.index && !is_left);
+	surveyor->outdated = verdict.later || (has_later && !verdict.is_latest) ||
+			     (surveyor->astray.index && !verdict.is_left);
 	return r;
 }
 
 static int judge_superblock(struct surveyor *surveyor)
 {
+	const struct superblock *sb = &surveyor->survey->superblock;
+	bool at_odds = is_at_odds(surveyor);
+	uint64_t nr_later = 0; /* blocks that know of eras which the superblock does not */
 	int r = PD_OK;
 
 	surveyor->outdated |= is_outdated(surveyor);
-	if (!surveyor->outdated)
-		r = ask_for_later(surveyor);
-	if (!r && !surveyor->outdated && surveyor->map_lost)
-		r = judge_by_states(surveyor);
+	if (surveyor->outdated)
+		return PD_OK;
+	if (at_odds || surveyor->snapshot_lost || numbers_have_later(&surveyor->numbers, sb))
+		r = numbers_count_later(surveyor->metadata->io, sb, &nr_later);
+	surveyor->outdated = at_odds && nr_later;
+	/* A single one may be damaged. */
+	if (!r && !surveyor->outdated && (surveyor->map_lost || nr_later > 1))
+		r = judge_by_states(surveyor, nr_later > 1);
 	return r;
 }
 
