@@ -54,32 +54,27 @@ static bool is_node(enum kind kind)
 	return kind == KIND_INTERNAL || kind == KIND_POINTERS;
 }
 
-static void note(struct astray *astray, const struct superblock *sb, const struct finding *finding,
-		 enum kind kind, enum kind parent)
-{
-	const struct damage *damage = &finding->damage;
-
-	/* What is of a later era than the snapshot may be damaged, or belong to what is live. */
-	astray->any |= kind > KIND_ZEROES && !finding->snapshot;
-	/* What is wrong within a block tells nothing of who named it. */
-	if (!damage->parent && damage->block != root_of(sb, finding->structure))
-		return;
-	astray->in_trees |= is_other(kind, kinds_below(finding->structure, parent));
-	astray->in_arrays |= parent == KIND_POINTERS && is_node(kind);
-}
-
 int astray_note(struct astray *astray, struct block_io *io, const struct superblock *sb,
 		const struct finding *finding)
 {
-	uint8_t *block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
+	const struct damage *damage = &finding->damage;
+	/* What is wrong within a block tells nothing of who named it. */
+	bool is_named = damage->parent || damage->block == root_of(sb, finding->structure);
+	uint8_t *block;
 	enum kind kind, parent;
 
+	if (!is_named && (astray->any || finding->snapshot))
+		return PD_OK;
+	block = aligned_alloc(METADATA_BLOCK_SIZE, METADATA_BLOCK_SIZE);
 	if (!block)
 		return PD_ERR_NO_MEMORY;
-	parent = kind_at(io, block, finding->damage.parent);
-	kind = kind_at(io, block, finding->damage.block);
+	parent = kind_at(io, block, damage->parent);
+	kind = kind_at(io, block, damage->block);
 	free(block);
-	note(astray, sb, finding, kind, parent);
+	/* What is of a later era than the snapshot may be damaged, or belong to what is live. */
+	astray->any |= kind > KIND_ZEROES && !finding->snapshot;
+	astray->in_trees |= is_named && is_other(kind, kinds_below(finding->structure, parent));
+	astray->in_arrays |= is_named && parent == KIND_POINTERS && is_node(kind);
 	return PD_OK;
 }
 

@@ -176,18 +176,6 @@ int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct r
 	return numbers_ask_more(numbers, io);
 }
 
-int numbers_count_later(struct block_io *io, const struct superblock *sb, uint64_t *nr_blocks)
-{
-	/* The era of a writeset that goes on is not over. */
-	uint32_t over = sb->info.current_era - (sb->writeset_root && sb->info.current_era);
-	struct scan scan;
-	int r = scan_make_small(&scan, io, SCAN_FAR_ENOUGH, over);
-
-	*nr_blocks = scan.nr_later;
-	scan_destroy(&scan);
-	return r;
-}
-
 bool numbers_lack_latest(const struct numbers *numbers, const struct superblock *sb)
 {
 	if (numbers->tree_lost)

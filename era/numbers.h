@@ -29,10 +29,8 @@ struct numbers {
 	uint32_t tree_era;	    /* and which that is */
 	/* Of the current writeset; 0: it does not end where the superblock says, but at bits_end. */
 	uint32_t current_bits;
-	uint64_t bits_end; /* in whole words */
-	uint64_t least;	   /* data blocks, by the longest era array that is found somewhere; */
-	uint64_t
-		nr_later; /* blocks of the device that know of an era which the superblock does not */
+	uint64_t bits_end;  /* in whole words */
+	uint64_t least;	    /* data blocks, by the longest era array that is found somewhere; */
 	bool least_may_end; /* it may end earlier, in its last block */
 };
 
@@ -66,9 +64,6 @@ int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct r
  * and an era goes on that is later than all that left a trace.
  */
 int numbers_ask_more(struct numbers *numbers, struct block_io *io);
-
-/* How many blocks of the device know of an era that is over and that the superblock does not know. */
-int numbers_count_later(struct block_io *io, const struct superblock *sb, uint64_t *nr_blocks);
 
 /*
  * Whether the superblock does not lead to the writeset of the latest era: the current one, which a clean

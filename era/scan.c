@@ -79,16 +79,6 @@ static void see_snapshot(struct scan *scan, uint64_t number, const uint8_t *bloc
 		see_kind(scan, number, KIND_UNKNOWN);
 }
 
-/* Each array block is a block of the device. */
-static void see_array_leaf(struct scan *scan, const uint8_t *block)
-{
-	unsigned n = kind_nr_entries(block);
-	uint64_t last = n ? kind_key(block, n - 1) : 0;
-
-	if (last >= scan->nr_array_blocks && last < scan->nr_blocks)
-		scan->nr_array_blocks = last + 1;
-}
-
 static void see_index(struct scan *scan, uint64_t number, const uint8_t *block)
 {
 	scan->last_index = number;
@@ -111,9 +101,6 @@ static enum kind see(struct scan *scan, uint64_t number, const uint8_t *block)
 		n = kind_nr_entries(block);
 		if (n)
 			see_over(scan, kind_key(block, n - 1));
-		break;
-	case KIND_POINTERS:
-		see_array_leaf(scan, block);
 		break;
 	case KIND_ERAS:
 		see_eras(scan, number, block);

@@ -23,16 +23,15 @@ struct scan {
 	uint32_t *latest;    /* and the latest era, if these are eras */
 	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
 	uint32_t known; /* and in a metadata snapshot: it had begun */
-	uint32_t later_than;	  /* an era, for: */
-	uint64_t nr_later;	  /* blocks that know of a later one */
-	uint64_t nr_array_blocks; /* of an array: the most that any has */
-	uint64_t sound_end;	  /* no block from here on is sound */
-	uint64_t last_used;	  /* the last block that must have held something; */
-	bool fades;		  /* it ends no transaction: that was lost behind it */
-	bool unfilled;		  /* it ends one, and there are blocks that were never used */
-	uint64_t nr_damaged;	  /* blocks that hold nothing, and must have held something */
-	uint64_t last_index;	  /* the last of the space map index blocks; 0: there is none; */
-	uint64_t last_bitmap;	  /* the last bitmap that these name */
+	uint32_t later_than;  /* an era, for: */
+	uint64_t nr_later;    /* blocks that know of a later one */
+	uint64_t sound_end;   /* no block from here on is sound */
+	uint64_t last_used;   /* the last block that must have held something; */
+	bool fades;	      /* it ends no transaction: that was lost behind it */
+	bool unfilled;	      /* it ends one, and there are blocks that were never used */
+	uint64_t nr_damaged;  /* blocks that hold nothing, and must have held something */
+	uint64_t last_index;  /* the last of the space map index blocks; 0: there is none; */
+	uint64_t last_bitmap; /* the last bitmap that these name */
 };
 
 /*

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Surveys damaged metadata: walks all trees, and compares them with the space map. */
 #include "era/survey.h"
-#include "era/astray.h"
 #include "era/bitmap.h"
 #include "era/finding.h"
 #include "era/forgotten.h"
 #include "era/numbers.h"
+#include "era/outdated.h"
 #include "era/trees.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
@@ -413,70 +413,29 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 		       survey->info.current_era);
 }
 
-/* Whether something is not as it was written, and yet sound: what decays is not. */
-static bool is_at_odds(const struct surveyor *surveyor)
-{
-	const struct astray *astray = &surveyor->astray;
-	bool leaks = surveyor->nr_more && !surveyor->nr_lost && !surveyor->snapshot_lost;
-
-	return surveyor->nr_less || astray->in_trees || astray->in_map || astray->any || leaks;
-}
-
-/*
- * A pointer that is damaged leads to one block that the space map does not count for it. So if the trees
- * name a block as something else than it is, it was put to another use since, unless it is that one. What
- * lies below a node that is damaged, the space map counts and nothing names. Or the superblock is wrong
- * about the device, too.
- */
-static bool is_outdated(const struct surveyor *surveyor)
-{
-	const struct astray *astray = &surveyor->astray;
-	const struct metadata *metadata = surveyor->metadata;
-	bool cut = metadata->live.space_map.nr_blocks > metadata->refs.nr_blocks;
-
-	return (astray->in_trees && surveyor->nr_less != 1) ||
-	       (astray->in_arrays && !surveyor->nr_less && !surveyor->nr_more) ||
-	       (cut && is_at_odds(surveyor));
-}
-
-/*
- * A superblock of which only the current era is wrong names the latest state that there is; one of which only
- * the index block is, a state that is left.
- */
-static int judge_by_states(struct surveyor *surveyor, bool has_later)
-{
-	struct latest_verdict verdict;
-	int r = latest_judge(surveyor->metadata->io, &surveyor->survey->superblock, &verdict);
-
-	surveyor->outdated = verdict.later || (has_later && !verdict.is_latest) ||
-			     (surveyor->astray.index && !verdict.is_left);
-	return r;
-}
-
 static int judge_superblock(struct surveyor *surveyor)
 {
+	const struct metadata *metadata = surveyor->metadata;
 	const struct superblock *sb = &surveyor->survey->superblock;
-	bool at_odds = is_at_odds(surveyor);
-	uint64_t nr_later = 0; /* blocks that know of eras which the superblock does not */
-	int r = PD_OK;
+	struct testimony testimony = {.astray = surveyor->astray,
+				      .nr_lost = surveyor->nr_lost,
+				      .nr_more = surveyor->nr_more,
+				      .nr_less = surveyor->nr_less,
+				      .snapshot_lost = surveyor->snapshot_lost,
+				      .map_lost = surveyor->map_lost,
+				      .cut = sb->space_map.nr_blocks > metadata->refs.nr_blocks,
+				      .has_later = numbers_have_later(&surveyor->numbers, sb)};
 
-	surveyor->outdated |= is_outdated(surveyor);
-	if (surveyor->outdated)
-		return PD_OK;
-	if (at_odds || surveyor->snapshot_lost || numbers_have_later(&surveyor->numbers, sb))
-		r = numbers_count_later(surveyor->metadata->io, sb, &nr_later);
-	surveyor->outdated = at_odds && nr_later;
-	/* A single one may be damaged. */
-	if (!r && !surveyor->outdated && (surveyor->map_lost || nr_later > 1))
-		r = judge_by_states(surveyor, nr_later > 1);
-	return r;
+	return outdated_judge(metadata->io, sb, &testimony, &surveyor->outdated);
 }
 
 static int find_outdated(struct surveyor *surveyor, const struct report *report)
 {
 	struct survey *survey = surveyor->survey;
-	int r = surveyor->in_place ? judge_superblock(surveyor) : PD_OK;
+	int r = PD_OK;
 
+	if (surveyor->in_place && !surveyor->outdated)
+		r = judge_superblock(surveyor);
 	if (r || !surveyor->outdated)
 		return r;
 	survey->everything = true;
