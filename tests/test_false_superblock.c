@@ -129,6 +129,29 @@ Test(false_superblock, both_lengths_are_wrong)
 			"where the era array has 3000", HOSTILE_DATA_BLOCKS);
 }
 
+/* An index in an array's tree that would make it longer than there is room for says nothing. */
+
+static void spoil_lengths_and_index(struct hostile *hostile)
+{
+	set_lengths(hostile, 1000);
+	hostile_poke(hostile, AT_ERA_LEAF, KEY_AT(2), 8, UINT64_C(1) << 40);
+}
+
+static void spoil_lengths_and_current_index(struct hostile *hostile)
+{
+	set_lengths(hostile, 1000);
+	hostile_poke(hostile, AT_CURRENT_LEAF, KEY_AT(0), 8, UINT64_C(1) << 40);
+}
+
+Test(false_superblock, an_array_cannot_be_so_long)
+{
+	expect_superset("lengths, and the last index", spoil_lengths_and_index,
+			"where the latest writeset has 3008", 1018);
+	expect_superset("lengths, and the current writeset's index",
+			spoil_lengths_and_current_index, "where the era array has 3000",
+			HOSTILE_DATA_BLOCKS);
+}
+
 /* They are wrong in two ways, and the current writeset is lost up to the one. */
 static void spoil_two_lengths_and_current_leaf(struct hostile *hostile)
 {
