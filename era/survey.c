@@ -408,7 +408,8 @@ static void settle_current_era(struct surveyor *surveyor, const struct report *r
 	if (!misses_eras(surveyor))
 		return;
 	survey->era_known = true;
-	survey->info.current_era += UNSEEN_ERAS;
+	if (survey->info.current_era < LAST_PLAUSIBLE_ERA)
+		survey->info.current_era += UNSEEN_ERAS;
 	report_message(report, "current era: what told it may be lost: taken for %u",
 		       survey->info.current_era);
 }

@@ -437,6 +437,31 @@ Test(false_superblock, it_leads_astray)
 	expect_refused("of another version", spoil_version, "unknown version");
 }
 
+/* A block that it leads to is in use for something else by now. */
+
+static void spoil_use(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+	uint64_t number = hostile->at[AT_BITSET_BLOCK];
+
+	memcpy(image_block(image, number), image_block(image, hostile->at[AT_INDEX]), IMAGE_BLOCK);
+	image_poke(image, number, INDEX_BLOCKNR, 8, number);
+}
+
+/* No era is later. */
+static void spoil_use_and_era(struct hostile *hostile)
+{
+	spoil_use(hostile);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_CURRENT_ERA, 4, UINT32_MAX);
+}
+
+Test(false_superblock, a_block_was_put_to_another_use)
+{
+	expect_superset("a bitset block", spoil_use, "taken for 16777221", HOSTILE_DATA_BLOCKS);
+	expect_superset("a bitset block, and the era", spoil_use_and_era, "in era 4294967295",
+			HOSTILE_DATA_BLOCKS);
+}
+
 /* Each fixture with the superblock of each other one. */
 
 static bool has_another(const struct image *image, const struct before *before, const char *name,
