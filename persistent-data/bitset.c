@@ -12,19 +12,17 @@ struct walk {
 	uint64_t words[WORDS_PER_BLOCK];
 };
 
-/* The last words, of which bits past the end are set: tells of that, and clears these. */
-static int clear_past_end(struct walk *walk, unsigned n, const uint8_t *values, uint64_t block)
+/* Bits past the end of it are set, so that the others may be wrong as well. */
+static int last_word_lost(struct walk *walk, uint64_t word, uint64_t block)
 {
 	uint64_t nr_bits = walk->bitset->nr_bits;
 	struct damage damage = {.block = block,
 				.what = "bits are set past the end",
 				.error = PD_ERR_CORRUPT,
-				.begin = nr_bits,
+				.begin = word * BITSET_WORD_BITS,
 				.end = nr_bits,
 				.real_end = bitset_nr_words(nr_bits) * BITSET_WORD_BITS};
 
-	get_le64_array(walk->words, values, n);
-	walk->words[n - 1] &= bitset_last_mask(nr_bits);
 	return walk->visitor->damage(walk->visitor->context, &damage);
 }
 
@@ -34,13 +32,14 @@ static int walk_words(void *context, uint64_t first, unsigned n, const uint8_t *
 	struct walk *walk = context;
 	const uint64_t *words = see_le64_array(values, n, walk->words);
 	uint64_t nr_bits = walk->bitset->nr_bits;
+	bool lost =
+		first + n == bitset_nr_words(nr_bits) && words[n - 1] & ~bitset_last_mask(nr_bits);
 	int r = PD_OK;
 
-	if (first + n == bitset_nr_words(nr_bits) && words[n - 1] & ~bitset_last_mask(nr_bits)) {
-		r = clear_past_end(walk, n, values, block);
-		words = walk->words;
-	}
-	return r ? r : walk->visitor->words(walk->visitor->context, first, n, words);
+	n -= lost;
+	if (n)
+		r = walk->visitor->words(walk->visitor->context, first, n, words);
+	return r || !lost ? r : last_word_lost(walk, first + n, block);
 }
 
 static uint64_t first_bit(const struct walk *walk, uint64_t word)

@@ -35,7 +35,7 @@ struct bitset_visitor {
 	void *context;
 	/* n words from first_word on; bits past the end are zero. Not 0: the walk ends with it */
 	int (*words)(void *context, uint64_t first_word, unsigned n, const uint64_t *words);
-	damage_fn damage; /* begin, end: bits; empty where bits past the end are set */
+	damage_fn damage; /* begin, end: bits */
 };
 
 /* Every bit that is wanted is either handed on or told of as lost. Returns as array_walk() does. */
