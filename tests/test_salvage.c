@@ -99,6 +99,8 @@ static const struct cost costs[] = {
 	 "more bits than the format allows"},
 	{"a writeset that ends in the middle of a word", AT_WRITESET_LEAF, WRITESET_BITS_AT(0), 4,
 	 2990, 10 + 2990 % 64, "past the end"},
+	{"bits past the end, and none before it", AT_BITSET_BLOCK, ARRAY_VALUES + 46 * 8, 8,
+	 UINT64_C(1) << 63, 3000 % 64, "past the end; affects data blocks 2944-2999"},
 	{"a writeset that leads to the era array", AT_WRITESET_LEAF, WRITESET_ROOT_AT(0), 8, 9,
 	 3000, "writeset of era 3"},
 	{"forgotten writesets", AT_WRITESET_LEAF, NODE_NR_ENTRIES, 4, 0, 804, "named by nothing"},
