@@ -107,5 +107,8 @@ int astray_note_map(struct astray *astray, struct block_io *io, const struct spa
 
 int astray_note_snapshot(struct astray *astray, struct block_io *io, uint64_t number)
 {
-	return note_one(io, number, ASTRAY_KIND(KIND_SUPERBLOCK), &astray->in_trees);
+	unsigned others = ~(ASTRAY_KIND(KIND_SUPERBLOCK));
+	int r = note_one(io, number, others, &astray->snapshot);
+
+	return r ? r : note_one(io, number, ASTRAY_KIND(KIND_SUPERBLOCK), &astray->in_trees);
 }

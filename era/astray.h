@@ -26,6 +26,7 @@ struct astray {
 	bool in_arrays; /* or a node as an array block, as does one that is damaged itself */
 	bool in_map;	/* the space map does, or the superblock names one as a part of it: */
 	bool index;	/* as its index block */
+	bool snapshot;	/* the metadata snapshot's superblock is sound, and cannot be */
 	bool any; /* a sound block of what is live is not what it should be, in whatever respect */
 };
 
@@ -37,7 +38,7 @@ int astray_note(struct astray *astray, struct block_io *io, const struct superbl
 int astray_note_map(struct astray *astray, struct block_io *io, const struct space_map_root *root,
 		    uint64_t number);
 
-/* One that was to be the metadata snapshot's superblock. PD_ERR_NO_MEMORY. */
+/* What was to be the metadata snapshot's superblock, and is damaged. PD_ERR_NO_MEMORY. */
 int astray_note_snapshot(struct astray *astray, struct block_io *io, uint64_t number);
 
 #endif

@@ -67,7 +67,7 @@ int outdated_judge(struct block_io *io, const struct superblock *sb,
 	*outdated = is_plain(testimony);
 	if (*outdated)
 		return PD_OK;
-	if (at_odds || testimony->snapshot_lost || testimony->has_later)
+	if (at_odds || testimony->astray.snapshot || testimony->has_later)
 		r = count_later(io, sb, &nr_later);
 	*outdated = at_odds && nr_later;
 	/* A single one may be damaged. */

@@ -39,7 +39,8 @@ struct surveyor {
 	bool another;	  /* superblock than the first: the number of data blocks is settled */
 	bool in_place;	  /* it is the device's own, and not one that was made up */
 	bool latest_lost; /* perhaps: it is not named, and nothing tells that there is none */
-	bool outdated; /* the superblock: what it names is not the latest, or not there any more */
+	bool outdated;	/* the superblock: what it names is not the latest, or not there any more */
+	bool has_later; /* its trees know of later eras than the superblock */
 	bool era_hinted; /* the least current era was given */
 };
 
@@ -363,6 +364,8 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 
 	if (!r && mend && surveyor->nr_lost && surveyor->nr_lost == surveyor->losses.nr)
 		r = mend_trees(surveyor, mend, report);
+	/* What else is on the device may be from before it was formatted. */
+	surveyor->has_later = numbers_have_later(numbers, &surveyor->survey->superblock);
 	if (!r && surveyor->in_place && numbers_doubt_era(numbers, &surveyor->survey->superblock))
 		r = numbers_ask_all(numbers, metadata->io, report);
 	/* Behind the end that it was thought to have, the era array was not looked at. */
@@ -425,7 +428,7 @@ static int judge_superblock(struct surveyor *surveyor)
 				      .snapshot_lost = surveyor->snapshot_lost,
 				      .map_lost = surveyor->map_lost,
 				      .cut = sb->space_map.nr_blocks > metadata->refs.nr_blocks,
-				      .has_later = numbers_have_later(&surveyor->numbers, sb)};
+				      .has_later = surveyor->has_later};
 
 	return outdated_judge(metadata->io, sb, &testimony, &surveyor->outdated);
 }

@@ -462,6 +462,25 @@ Test(false_superblock, a_block_was_put_to_another_use)
 			HOSTILE_DATA_BLOCKS);
 }
 
+/* Blocks of later eras that nothing names may be from before the device was formatted. */
+static void spoil_formatted_anew(struct hostile *hostile)
+{
+	struct image *image = &hostile->builder.image;
+
+	for (uint64_t i = image->nr_blocks - 2; i < image->nr_blocks; i++) {
+		memcpy(image_block(image, i), image_block(image, hostile->at[AT_ERA_BLOCK_2]),
+		       IMAGE_BLOCK);
+		image_poke(image, i, ARRAY_BLOCKNR, 8, i);
+		image_poke(image, i, ARRAY_VALUES, 4, 40);
+	}
+	spoil_content(hostile, AT_ERA_BLOCK_0);
+}
+
+Test(false_superblock, the_device_was_formatted_anew)
+{
+	expect_superset("a lost array block", spoil_formatted_anew, "data blocks 0-1017", 1018);
+}
+
 /* Each fixture with the superblock of each other one. */
 
 static bool has_another(const struct image *image, const struct before *before, const char *name,
