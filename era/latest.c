@@ -172,12 +172,8 @@ static void take_found(const struct finder *finder, struct stream_info *info, st
 	uint32_t era;
 
 	found->nr = knows_latest(finder) ? finder->nr : 0;
-	for (unsigned i = 0; i < found->nr; i++) {
+	for (unsigned i = 0; i < found->nr; i++)
 		found->superblocks[i] = finder->states[i].superblock;
-		found->all_left |= finder->scan.unfilled &&
-				   finder->states[i].superblock.space_map.bitmap_root ==
-					   finder->scan.last_index;
-	}
 	era = least_era(finder, found);
 	if (era > info->current_era)
 		info->current_era = era;

@@ -10,7 +10,7 @@
 #include "persistent-data/block_io.h"
 #include "persistent-data/report.h"
 
-#define FIND_MAX_STATES 8
+#define FIND_MAX_STATES 16
 
 struct found {
 	/*
@@ -21,7 +21,6 @@ struct found {
 	bool in_place;	 /* the superblock is where it should be, and none was made up */
 	bool outdated;	 /* but it does not know of an era that is given */
 	bool era_hinted; /* the least current era was given */
-	bool all_left; /* no block was used twice, so that each era that there was has left its traces */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
 

@@ -25,13 +25,12 @@ static void see_over(struct scan *scan, uint64_t era)
 	scan->nr_later += era > scan->later_than && era < LAST_PLAUSIBLE_ERA;
 }
 
-static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum, uint32_t latest)
+static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum)
 {
 	if (!scan->kinds)
 		return;
 	scan->lengths[number] = (uint16_t)length;
 	scan->sums[number] = sum;
-	scan->latest[number] = latest;
 }
 
 static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
@@ -47,7 +46,7 @@ static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
 		see_era(&latest, era);
 	}
 	see_over(scan, latest);
-	note(scan, number, n, sum, latest);
+	note(scan, number, n, sum);
 }
 
 static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
@@ -58,7 +57,7 @@ static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
 	for (unsigned i = 0; i < n; i++)
 		sum += (uint64_t)__builtin_popcountll(
 			get_le64(block + ARRAY_VALUES + (size_t)i * 8));
-	note(scan, number, n, sum, 0);
+	note(scan, number, n, sum);
 }
 
 static void see_kind(struct scan *scan, uint64_t number, enum kind kind)
@@ -219,9 +218,7 @@ int scan_make(struct scan *scan, struct block_io *io, uint64_t nr_zeroes)
 	scan->kinds = calloc(scan->nr_blocks + 1, sizeof(*scan->kinds));
 	scan->sums = calloc(scan->nr_blocks + 1, sizeof(*scan->sums));
 	scan->lengths = calloc(scan->nr_blocks + 1, sizeof(*scan->lengths));
-	scan->latest = calloc(scan->nr_blocks + 1, sizeof(*scan->latest));
-	if (!scan->kinds || !scan->sums || !scan->lengths || !scan->latest ||
-	    see_all(scan, nr_zeroes))
+	if (!scan->kinds || !scan->sums || !scan->lengths || see_all(scan, nr_zeroes))
 		return PD_ERR_NO_MEMORY;
 	count_damaged(scan);
 	return PD_OK;
@@ -232,7 +229,6 @@ void scan_destroy(struct scan *scan)
 	free(scan->kinds);
 	free(scan->sums);
 	free(scan->lengths);
-	free(scan->latest);
 }
 
 bool scan_look(struct scan *scan, uint64_t number, uint8_t *block)

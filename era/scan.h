@@ -19,8 +19,7 @@ struct scan {
 	uint64_t looks_left; /* second looks at blocks: what is hostile must not cost any number */
 	uint8_t *kinds;	     /* of each block: enum kind */
 	uint64_t *sums;	     /* of each array block: its eras added up, or its bits that are set, */
-	uint16_t *lengths;   /* how many entries it has, */
-	uint32_t *latest;    /* and the latest era, if these are eras */
+	uint16_t *lengths;   /* and how many entries it has */
 	uint32_t over;	/* the latest era seen in a writeset tree or an era array: it is over, */
 	uint32_t known; /* and in a metadata snapshot: it had begun */
 	uint32_t later_than;  /* an era, for: */

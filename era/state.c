@@ -3,6 +3,7 @@
 #include "era/state.h"
 #include "era/counts.h"
 #include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 
@@ -311,38 +312,11 @@ struct blocks {
 	uint64_t *blocks; /* ... to be listed here; NULL: they are not wanted */
 	uint64_t next;	  /* index of the one whose turn it is */
 	uint64_t sum;
-	uint32_t latest;
 	bool gaps;	/* in the indexes, or a block that is not full with one behind it */
 	bool full;	/* the one before */
 	bool lost;	/* not all of them can be read, */
 	bool lost_node; /* nor is it known how many there are */
-	const struct state
-		*state; /* NULL, or whose era array is to be compared with what they say: */
-	bool shown;	/* bits are set for data blocks of which that can be read */
 };
-
-static bool shows_bits(const struct maker *maker, const struct state *state, uint64_t index,
-		       uint64_t number)
-{
-	uint8_t *block = node_at(maker, MAX_DEPTH - 1);
-	uint64_t first = index * array_max_entries(sizeof(uint64_t)) * 64;
-
-	if (index > ERA_MAX_DATA_BLOCKS || !scan_look(maker->scan, number, block))
-		return false;
-	for (unsigned i = 0; i < get_le32(block + ARRAY_NR_ENTRIES); i++) {
-		uint64_t word = get_le64(block + ARRAY_VALUES + (size_t)i * 8);
-
-		for (; word; word &= word - 1) {
-			uint64_t bit = first + i * 64 + (uint64_t)__builtin_ctzll(word);
-			uint64_t array_block = bit / array_max_entries(sizeof(uint32_t));
-
-			if (array_block < state->nr_array_blocks &&
-			    maker->scan->kinds[state->array_blocks[array_block]] == KIND_ERAS)
-				return true;
-		}
-	}
-	return false;
-}
 
 static unsigned value_size(enum kind kind)
 {
@@ -360,13 +334,9 @@ static void take_block(const struct maker *maker, struct blocks *blocks, enum ki
 	if (scan->kinds[number] == kind) {
 		blocks->full = scan->lengths[number] == array_max_entries(value_size(kind));
 		blocks->sum += scan->sums[number];
-		if (scan->latest[number] > blocks->latest)
-			blocks->latest = scan->latest[number];
 	} else {
 		blocks->lost = true;
 	}
-	if (blocks->state && !blocks->shown && kind == KIND_WORDS && scan->kinds[number] == kind)
-		blocks->shown = shows_bits(maker, blocks->state, index, number);
 	if (blocks->blocks && index < blocks->nr)
 		blocks->blocks[index] = number;
 }
@@ -405,20 +375,13 @@ static void take_blocks(const struct maker *maker, struct blocks *blocks, enum k
 	}
 }
 
-static void take_writeset(const struct maker *maker, struct state *state, uint64_t era,
-			  uint64_t root, unsigned depth)
+/* Sums of these differ where what they are made of does, but for a chance of one in 2^64. */
+static uint64_t mix(uint64_t era, uint64_t root)
 {
-	struct blocks bits = {.state = state->eras_lost ? state : NULL};
+	uint64_t x = (era << 32 ^ root) * UINT64_C(0x9e3779b97f4a7c15);
 
-	take_blocks(maker, &bits, KIND_WORDS, root, depth);
-	if (era >= UINT32_MAX)
-		return;
-	if (bits.shown && era > state->written_shown)
-		state->written_shown = (uint32_t)era;
-	if (bits.sum && era > state->written_least)
-		state->written_least = (uint32_t)era;
-	if ((bits.sum || bits.lost) && era > state->written_most)
-		state->written_most = (uint32_t)era;
+	x = (x ^ x >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return x ^ x >> 32;
 }
 
 static void take_writesets(const struct maker *maker, struct state *state, uint64_t root,
@@ -429,18 +392,20 @@ static void take_writesets(const struct maker *maker, struct state *state, uint6
 
 	if (depth == MAX_DEPTH / 2 || (kind != KIND_INTERNAL && kind != KIND_WRITESETS) ||
 	    !scan_look(maker->scan, root, node)) {
-		state->written_most = UINT32_MAX;
+		state->writesets_lost = true;
 		return;
 	}
 	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
 		uint64_t child = kind_pointer(node, kind, i);
+		struct blocks bits = {.nr = 0};
 
-		if (child >= maker->scan->nr_blocks)
-			state->written_most = UINT32_MAX;
-		else if (kind == KIND_INTERNAL)
+		if (kind == KIND_INTERNAL) {
 			take_writesets(maker, state, child, depth + 1);
-		else
-			take_writeset(maker, state, kind_key(node, i), child, depth + 1);
+			continue;
+		}
+		take_blocks(maker, &bits, KIND_WORDS, child, depth + 1);
+		if (bits.sum || bits.lost)
+			state->writesets += mix(kind_key(node, i), child);
 	}
 }
 
@@ -461,7 +426,7 @@ static bool read_state(const struct maker *maker, struct state *state, uint32_t 
 {
 	const struct superblock *sb = &state->superblock;
 	struct blocks eras = {.nr = state->nr_array_blocks, .blocks = state->array_blocks};
-	struct blocks bits = {.nr = 0};
+	struct blocks bits = {.nr = state->nr_bit_blocks, .blocks = state->bit_blocks};
 
 	if (sb->era_array_root)
 		take_blocks(maker, &eras, KIND_ERAS, sb->era_array_root, 0);
@@ -470,14 +435,11 @@ static bool read_state(const struct maker *maker, struct state *state, uint32_t 
 	if (!state->damaged && !eras.lost_node &&
 	    (eras.next != eras.nr || !has_right_end(maker, state, nr_blocks)))
 		return false;
-	state->eras_lost = eras.lost;
-	state->written_least = state->written_most = eras.latest;
 	if (sb->writeset_tree_root)
 		take_writesets(maker, state, sb->writeset_tree_root, 0);
 	if (sb->writeset_root)
 		take_blocks(maker, &bits, KIND_WORDS, sb->writeset_root, 0);
-	state->nr_bits = bits.sum;
-	state->bits_lost = bits.lost;
+	state->writesets_lost |= bits.lost;
 	return true;
 }
 
@@ -510,10 +472,14 @@ static int begin(struct maker *maker, struct state *state, struct scan *scan,
 	*maker = (struct maker){.scan = scan, .sb = &state->superblock};
 	state->nr_array_blocks = array_nr_blocks(sb->info.nr_blocks, sizeof(uint32_t));
 	state->array_blocks = calloc(state->nr_array_blocks + 1, sizeof(*state->array_blocks));
+	state->nr_bit_blocks =
+		array_nr_blocks(bitset_nr_words(sb->info.nr_blocks), sizeof(uint64_t));
+	state->bit_blocks = calloc(state->nr_bit_blocks + 1, sizeof(*state->bit_blocks));
 	maker->counts.of = calloc(scan->nr_blocks, sizeof(*maker->counts.of));
 	maker->uses = calloc(scan->nr_blocks, sizeof(*maker->uses));
 	maker->nodes = aligned_alloc(METADATA_BLOCK_SIZE, (size_t)MAX_DEPTH * METADATA_BLOCK_SIZE);
-	return state->array_blocks && maker->counts.of && maker->uses && maker->nodes
+	return state->array_blocks && state->bit_blocks && maker->counts.of && maker->uses &&
+			       maker->nodes
 		       ? PD_OK
 		       : PD_ERR_NO_MEMORY;
 }
@@ -555,5 +521,6 @@ int state_make_named(struct state *state, struct scan *scan, const struct superb
 void state_destroy(struct state *state)
 {
 	free(state->array_blocks);
-	state->array_blocks = NULL;
+	free(state->bit_blocks);
+	state->array_blocks = state->bit_blocks = NULL;
 }

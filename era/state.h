@@ -19,13 +19,10 @@ struct state {
 	struct superblock superblock; /* without uuid and current era */
 	uint64_t nr_array_blocks;
 	uint64_t *array_blocks; /* of the era array; 0: none in that place */
-	bool eras_lost;		/* not all of these can be read */
-	/* The latest era that is over and had writes: it is one of these, where writesets are lost. */
-	uint32_t written_least, written_most;
-	/* With eras_lost: of the latest writeset with a data block of which the era can be read; 0: none. */
-	uint32_t written_shown;
-	uint64_t nr_bits;    /* that are set in the current writeset; */
-	bool bits_lost;	     /* or not all of them can be read */
+	uint64_t nr_bit_blocks;
+	uint64_t *bit_blocks; /* of the current writeset's bitset; 0: none in that place */
+	uint64_t writesets;   /* stands for what the tree has, but for those without a bit */
+	bool writesets_lost;  /* not all of that is known */
 	uint64_t nr_damaged; /* blocks in use that hold nothing now */
 	bool fades;	     /* the last of these are zeroes, as are all blocks behind them */
 	bool has_last;	     /* the last block that must have held something is in use */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Compares states of metadata. */
 #include "era/state_order.h"
+#include "persistent-data/array.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static enum state_order order(uint64_t a, uint64_t b)
 {
@@ -30,52 +34,57 @@ static enum state_order compare_arrays(const struct scan *scan, const struct sta
 	return result;
 }
 
-static enum state_order compare_written(const struct state *a, const struct state *b)
+/* false: it cannot be told. */
+static bool read_bits(struct scan *scan, uint64_t number, uint8_t *block)
 {
-	if (a->written_most < b->written_least)
-		return STATE_EARLIER;
-	if (a->written_least > b->written_most)
-		return STATE_LATER;
-	return a->written_least == b->written_most && a->written_most == b->written_least
-		       ? STATE_SAME
-		       : STATE_UNKNOWN;
+	if (number)
+		return scan->kinds[number] == KIND_WORDS && scan_look(scan, number, block);
+	memset(block, 0, METADATA_BLOCK_SIZE);
+	return true;
 }
 
-static enum state_order compare_bits(const struct state *a, const struct state *b)
+/* Adds up which of two blocks has bits that the other has not. */
+static void compare_words(const uint8_t *a, const uint8_t *b, bool *less, bool *more)
 {
-	if (a->superblock.writeset_root == b->superblock.writeset_root)
-		return STATE_SAME;
-	if (a->bits_lost || b->bits_lost)
+	for (size_t i = ARRAY_VALUES; i < METADATA_BLOCK_SIZE; i++) {
+		*less |= (b[i] & ~a[i]) != 0;
+		*more |= (a[i] & ~b[i]) != 0;
+	}
+}
+
+/* buffer: two blocks. */
+static enum state_order compare_bits(struct scan *scan, const struct state *a,
+				     const struct state *b, uint8_t *buffer)
+{
+	uint8_t *other = buffer + METADATA_BLOCK_SIZE;
+	bool less = false, more = false;
+
+	for (uint64_t i = 0; i < a->nr_bit_blocks && !(less && more); i++) {
+		if (a->bit_blocks[i] == b->bit_blocks[i])
+			continue;
+		if (!read_bits(scan, a->bit_blocks[i], buffer) ||
+		    !read_bits(scan, b->bit_blocks[i], other))
+			return STATE_UNKNOWN;
+		compare_words(buffer, other, &less, &more);
+	}
+	if (less && more)
 		return STATE_UNKNOWN;
-	return order(a->nr_bits, b->nr_bits);
+	return less ? STATE_EARLIER : more ? STATE_LATER : STATE_SAME;
 }
 
-/*
- * Both have the same era array, of which something is lost: what is may be of a later era than either is
- * known to have had writes in. So a writeset that only one of them has may be gone from the other because
- * it was digested, unless it has a block that is of an earlier era by what is left of the array.
- */
-static bool is_certain(const struct state *earlier, const struct state *later)
+enum state_order state_compare(struct scan *scan, const struct state *a, const struct state *b)
 {
-	return later->written_shown > earlier->written_most;
-}
-
-enum state_order state_compare(const struct scan *scan, const struct state *a,
-			       const struct state *b)
-{
-	enum state_order result = compare_arrays(scan, a, b), bits;
+	enum state_order result = compare_arrays(scan, a, b);
+	uint8_t *buffer;
 
 	if (result != STATE_SAME)
 		return result;
-	if (a->damaged || b->damaged)
+	if (a->damaged || b->damaged || a->writesets_lost || b->writesets_lost ||
+	    a->writesets != b->writesets)
 		return STATE_UNKNOWN;
-	result = compare_written(a, b);
-	bits = compare_bits(a, b);
-	if (result == STATE_SAME)
-		return bits;
-	if (!a->eras_lost || bits == result || bits == STATE_SAME ||
-	    (result == STATE_EARLIER && is_certain(a, b)) ||
-	    (result == STATE_LATER && is_certain(b, a)))
-		return result;
-	return STATE_UNKNOWN;
+	buffer = aligned_alloc(METADATA_BLOCK_SIZE, 2 * (size_t)METADATA_BLOCK_SIZE);
+	/* Without memory they are not told apart. */
+	result = buffer ? compare_bits(scan, a, b, buffer) : STATE_UNKNOWN;
+	free(buffer);
+	return result;
 }

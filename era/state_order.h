@@ -2,9 +2,10 @@
 /*
  * Which of two states of metadata is the later one.
  *
- * It shows in what they say, since in time it only gets more: eras in the era array grow; by the same
- * era array, the latest era that had any writes does; and by the same of these the bits of the current
- * writeset do, since the eras that went without writes left it empty.
+ * Eras in the era array only grow. By the same era array and the same writesets in the tree, the current
+ * writeset only gets more bits: the state that has all the bits of the other says all that it does. Where
+ * the trees differ by the same era array, nothing tells: a writeset may be there still, or again, since its
+ * blocks may have been put to another use.
  */
 #ifndef ERA_STATE_ORDER_H
 #define ERA_STATE_ORDER_H
@@ -15,11 +16,10 @@ enum state_order {
 	STATE_EARLIER,
 	STATE_SAME, /* they say the same */
 	STATE_LATER,
-	STATE_UNKNOWN, /* damaged, or not of one history: the device was formatted in between */
+	STATE_UNKNOWN,
 };
 
 /* How a compares with b. */
-enum state_order state_compare(const struct scan *scan, const struct state *a,
-			       const struct state *b);
+enum state_order state_compare(struct scan *scan, const struct state *a, const struct state *b);
 
 #endif

@@ -397,10 +397,8 @@ static bool misses_eras(const struct surveyor *surveyor)
 {
 	const struct survey *survey = surveyor->survey;
 	const struct numbers *numbers = &surveyor->numbers;
-	bool traceless = numbers->damaged || !numbers->tree_era;
 
-	return !survey->era_known &&
-	       (numbers->tree_damaged || surveyor->outdated || (traceless && !survey->all_left));
+	return !survey->era_known && (numbers->damaged || !numbers->tree_era || surveyor->outdated);
 }
 
 static void settle_current_era(struct surveyor *surveyor, const struct report *report)
@@ -508,8 +506,7 @@ int survey_make(struct survey *survey, struct metadata *metadata, const struct f
 
 	*survey = (struct survey){.superblock = metadata->live,
 				  .info = metadata->live.info,
-				  .era_known = found->in_place || found->era_hinted,
-				  .all_left = found->all_left};
+				  .era_known = found->in_place || found->era_hinted};
 	return survey_all(&surveyor, mend, report);
 }
 

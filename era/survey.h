@@ -24,7 +24,6 @@ struct survey {
 	uint64_t *current;
 	bool everything; /* any block may have been written in the current era */
 	bool era_known;	 /* the current era, be it by a guess */
-	bool all_left;	 /* of the eras that there were, see latest.h */
 	/* What of the writeset tree is lost named these and no others, by the space map. */
 	bool writesets_found;
 };

@@ -72,7 +72,9 @@ same 'no superblock: the output is as it was' old out
 expect 'half of what must be known' 1 'must be given' era_repair -i lost -o out --nr-blocks 8192
 expect 'no superblock, but hints' 0 'which agree with each other' \
 	era_repair -i lost -o out --nr-blocks 8192 --block-size 128
-"$bin/era_repair" -q -i lost -o out --nr-blocks 8192 --block-size 128
+expect 'its era may have left no trace' 0 'what told it may be lost: taken for 1677722' \
+	era_repair -i lost -o out --nr-blocks 8192 --block-size 128
+"$bin/era_repair" -q -i lost -o out --nr-blocks 8192 --block-size 128 --current-era 4
 same 'all comes back' <("$bin/era_dump" sound) <("$bin/era_dump" out)
 expect 'a block size that cannot be' 1 'not a multiple of 8' \
 	era_repair -i lost -o out --nr-blocks 8192 --block-size 100

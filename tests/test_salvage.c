@@ -36,13 +36,13 @@ static void salvage_sound(const char *name)
 	if (!image_get(&image, 0, SB_SNAPSHOT, 8))
 		cr_expect_str_empty(salvaged.messages, "%s: %s", name, salvaged.messages);
 	salvaged_free(&salvaged);
-	/* Without its superblock it does so too; only an era without a single write leaves no trace. */
+	/* Without its superblock, but for the last writes of the era before, where that is not digested. */
 	memset(image_block(&image, 0), 0, IMAGE_BLOCK);
 	if (before.nr_blocks) {
 		salvaged = before_salvage(&image, &before, true, name);
 		cr_expect_eq(salvaged.result, 0, "%s", name);
-		cr_expect_eq(before_excess(&salvaged, &before), 0, "%s: %s", name,
-			     salvaged.messages);
+		cr_expect_leq(before_excess(&salvaged, &before), 8, "%s: %s", name,
+			      salvaged.messages);
 		cr_expect(strstr(salvaged.messages, "agree with each other"), "%s: %s", name,
 			  salvaged.messages);
 		salvaged_free(&salvaged);
