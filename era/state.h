@@ -23,10 +23,10 @@ struct state {
 	uint64_t *bit_blocks; /* of the current writeset's bitset; 0: none in that place */
 	uint64_t writesets;   /* stands for what the tree has, but for those without a bit */
 	bool writesets_lost;  /* not all of that is known */
-	uint64_t nr_damaged; /* blocks in use that hold nothing now */
-	bool fades;	     /* the last of these are zeroes, as are all blocks behind them */
-	bool has_last;	     /* the last block that must have held something is in use */
-	bool cut_short;	     /* its space map is about more blocks than the device has now */
+	uint64_t nr_damaged;  /* blocks in use that hold nothing now */
+	bool fades;	      /* the last of these are zeroes, as are all blocks behind them */
+	bool has_last;	      /* the last block that must have held something is in use */
+	bool cut_short;	      /* its space map is about more blocks than the device has now */
 	bool damaged; /* more is lost than what its trees contain: not consistent any longer */
 };
 
