@@ -69,6 +69,7 @@ static int find_latest(struct finder *finder, const struct stream_info *info)
 	struct scan *scan = &finder->scan;
 	int error = PD_OK;
 
+	scan_note_size(scan, info->nr_blocks);
 	for (uint64_t i = 1; !error && scan->looks_left && i < scan->nr_blocks; i++) {
 		struct state state;
 
@@ -140,12 +141,12 @@ static bool is_cut_short(const struct scan *scan, const struct state *state)
 
 /*
  * Of a damaged space map the other half still shows what state it belonged to. So a later state than
- * those that are known can only be where two blocks or more are damaged that these do not use; or where
- * it cannot be seen, behind blocks that were in use and look like those that never were.
+ * those that are known can only be where two blocks or more are damaged that one of these does not use; or
+ * where it cannot be seen, behind blocks that were in use and look like those that never were.
  */
 static bool latest_is_damaged(const struct finder *finder)
 {
-	uint64_t nr_known = 0;
+	uint64_t nr_known = UINT64_MAX;
 	bool fades = finder->scan.fades;
 
 	for (unsigned i = 0; i < finder->nr; i++) {
@@ -153,7 +154,7 @@ static bool latest_is_damaged(const struct finder *finder)
 
 		if (state->damaged || state->fades || is_cut_short(&finder->scan, state))
 			return true;
-		if (state->nr_damaged > nr_known)
+		if (state->nr_damaged < nr_known)
 			nr_known = state->nr_damaged;
 		fades &= !state->has_last;
 	}

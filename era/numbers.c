@@ -76,6 +76,10 @@ void numbers_begin(struct numbers *numbers)
 	*numbers = (struct numbers){.sink = {&probe_ops},
 				    .over = numbers->over,
 				    .begun = numbers->begun,
+				    .unwitnessed = numbers->unwitnessed,
+				    .least = numbers->least,
+				    .least_may_end = numbers->least_may_end,
+				    .alien = numbers->alien,
 				    .ends_right = true};
 }
 
@@ -167,9 +171,20 @@ static int ask_eras(struct numbers *numbers, struct block_io *io)
 	return r;
 }
 
-int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report)
+/* Whether something is there that tells a number of data blocks, be it another one. */
+static bool is_witnessed(const struct numbers *numbers, const struct superblock *sb)
 {
-	if (!numbers->tree_lost || numbers->has_eras)
+	if (!sb->info.nr_blocks)
+		return !numbers->tree_lost;
+	return numbers->has_eras || numbers->array_end || numbers->tree_bits ||
+	       numbers->current_bits || numbers->bits_end;
+}
+
+int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct superblock *sb,
+		    const struct report *report)
+{
+	numbers->unwitnessed = !is_witnessed(numbers, sb);
+	if (!numbers->unwitnessed)
 		return ask_eras(numbers, io);
 	report_message(report, "superblock: nothing is left of what it names: it may be of another "
 			       "device or time");
@@ -261,7 +276,7 @@ static struct numbers plausible(const struct numbers *numbers, uint64_t most)
 	return sane;
 }
 
-bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
+bool numbers_settle_nr_blocks(struct numbers *numbers, struct superblock *sb,
 			      uint64_t nr_metadata_blocks, const struct report *report)
 {
 	uint64_t room = nr_metadata_blocks * ERAS_PER_BLOCK;
@@ -276,6 +291,8 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 
 	if (numbers->ends_right || other <= before)
 		return false;
+	numbers->alien = has_current && sb->writeset_bits == before && sane.array_end > before &&
+			 sane.bits_end > in_whole_words(before);
 	sb->info.nr_blocks = (uint32_t)other;
 	if (other <= (bits > sane.bits_end ? bits : sane.bits_end))
 		sb->writeset_bits = sb->info.nr_blocks;
@@ -285,13 +302,12 @@ bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *
 	return true;
 }
 
-void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info, bool exact,
+void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info,
 			     const struct report *report)
 {
 	uint64_t enough = numbers->least;
 
-	/* What an earlier version of the tree named may be another array block now. */
-	if (enough && (numbers->least_may_end || (enough > ERAS_PER_BLOCK && !exact)))
+	if (enough && numbers->least_may_end)
 		enough -= (enough - 1) % ERAS_PER_BLOCK;
 	if (enough <= info->nr_blocks || numbers->least > ERA_MAX_DATA_BLOCKS)
 		return;

@@ -14,9 +14,13 @@
 #include "persistent-data/report.h"
 
 struct numbers {
-	struct sink sink; /* of a walk, by LAST_PLAUSIBLE_ERA as the current one */
-	uint32_t over;	  /* the latest era that is over, */
-	uint32_t begun;	  /* and the latest that is known to have begun */
+	struct sink sink;   /* of a walk, by LAST_PLAUSIBLE_ERA as the current one */
+	uint32_t over;	    /* the latest era that is over, */
+	uint32_t begun;	    /* and the latest that is known to have begun */
+	bool unwitnessed;   /* nothing of what the superblock names bears it out; then: */
+	uint64_t least;	    /* data blocks, by the longest era array that is found somewhere; */
+	bool least_may_end; /* it may end earlier, in its last block */
+	bool alien; /* the superblock agrees with itself about the data blocks, and with nothing else */
 	/* By the last walk: */
 	bool tree_lost, array_lost; /* all of the writeset tree, the era array */
 	bool tree_damaged;	    /* some of the writeset tree cannot be read, */
@@ -29,9 +33,7 @@ struct numbers {
 	uint32_t tree_era;	    /* and which that is */
 	/* Of the current writeset; 0: it does not end where the superblock says, but at bits_end. */
 	uint32_t current_bits;
-	uint64_t bits_end;  /* in whole words */
-	uint64_t least;	    /* data blocks, by the longest era array that is found somewhere; */
-	bool least_may_end; /* it may end earlier, in its last block */
+	uint64_t bits_end; /* in whole words */
 };
 
 void numbers_init(struct numbers *numbers);
@@ -57,7 +59,8 @@ bool numbers_doubt_era(const struct numbers *numbers, const struct superblock *s
  * Asks all blocks of the device which eras there were, since some may have left no trace in the trees, or
  * one that is lost; and if nothing is left of what the superblock names, as numbers_ask_more() does.
  */
-int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct report *report);
+int numbers_ask_all(struct numbers *numbers, struct block_io *io, const struct superblock *sb,
+		    const struct report *report);
 
 /*
  * Where what the superblock names is not the latest, or not there: how many data blocks there are as well,
@@ -73,14 +76,14 @@ int numbers_ask_more(struct numbers *numbers, struct block_io *io);
 bool numbers_lack_latest(const struct numbers *numbers, const struct superblock *sb);
 
 /* Puts the number of data blocks right, on a device of so many metadata blocks; false: it is. */
-bool numbers_settle_nr_blocks(const struct numbers *numbers, struct superblock *sb,
+bool numbers_settle_nr_blocks(struct numbers *numbers, struct superblock *sb,
 			      uint64_t nr_metadata_blocks, const struct report *report);
 
 /*
- * Raises it to what was found somewhere by numbers_ask_more(). exact: also if the superblock may be right, by
- * how many array blocks there are.
+ * Raises it to what was found somewhere by numbers_ask_more(). What an earlier version of the tree named may
+ * be another array block now, so that it is too many then, but by less than an array block.
  */
-void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info, bool exact,
+void numbers_raise_nr_blocks(const struct numbers *numbers, struct stream_info *info,
 			     const struct report *report);
 
 /* Puts the current era of info right, which sb has. */

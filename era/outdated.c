@@ -26,7 +26,7 @@ static bool is_plain(const struct testimony *testimony)
 
 	return (astray->in_trees && testimony->nr_less != 1) ||
 	       (astray->in_arrays && !testimony->nr_less && !testimony->nr_more) ||
-	       (testimony->cut && is_at_odds(testimony));
+	       (testimony->cut && is_at_odds(testimony)) || testimony->alien;
 }
 
 /* Blocks that know of eras which the superblock does not. */
@@ -67,9 +67,9 @@ int outdated_judge(struct block_io *io, const struct superblock *sb,
 	*outdated = is_plain(testimony);
 	if (*outdated)
 		return PD_OK;
-	if (at_odds || testimony->astray.snapshot || testimony->has_later)
+	if (at_odds || testimony->cut || testimony->astray.snapshot || testimony->has_later)
 		r = count_later(io, sb, &nr_later);
-	*outdated = at_odds && nr_later;
+	*outdated = (at_odds || testimony->cut) && nr_later;
 	/* A single one may be damaged. */
 	if (!r && !*outdated && (testimony->map_lost || nr_later > 1))
 		r = judge_by_states(io, sb, testimony, nr_later > 1, outdated);

@@ -16,6 +16,7 @@ struct testimony {
 	bool snapshot_lost;
 	bool map_lost; /* not all of the space map can be read */
 	bool cut;      /* it is about more blocks than the device has */
+	bool alien;    /* it agrees with itself about the data blocks, and with nothing else */
 	bool has_later; /* the trees, not just the device, know of eras that the superblock does not */
 };
 

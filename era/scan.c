@@ -2,7 +2,7 @@
 /* Looks at every block of a device. */
 #include "era/scan.h"
 #include "era/superblock.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/error.h"
 #include "persistent-data/le.h"
 
@@ -25,12 +25,13 @@ static void see_over(struct scan *scan, uint64_t era)
 	scan->nr_later += era > scan->later_than && era < LAST_PLAUSIBLE_ERA;
 }
 
-static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum)
+static void note(struct scan *scan, uint64_t number, unsigned length, uint64_t sum, uint32_t latest)
 {
 	if (!scan->kinds)
 		return;
 	scan->lengths[number] = (uint16_t)length;
 	scan->sums[number] = sum;
+	scan->latest[number] = latest;
 }
 
 static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
@@ -46,7 +47,7 @@ static void see_eras(struct scan *scan, uint64_t number, const uint8_t *block)
 		see_era(&latest, era);
 	}
 	see_over(scan, latest);
-	note(scan, number, n, sum);
+	note(scan, number, n, sum, latest);
 }
 
 static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
@@ -57,7 +58,7 @@ static void see_words(struct scan *scan, uint64_t number, const uint8_t *block)
 	for (unsigned i = 0; i < n; i++)
 		sum += (uint64_t)__builtin_popcountll(
 			get_le64(block + ARRAY_VALUES + (size_t)i * 8));
-	note(scan, number, n, sum);
+	note(scan, number, n, sum, 0);
 }
 
 static void see_kind(struct scan *scan, uint64_t number, enum kind kind)
@@ -218,7 +219,9 @@ int scan_make(struct scan *scan, struct block_io *io, uint64_t nr_zeroes)
 	scan->kinds = calloc(scan->nr_blocks + 1, sizeof(*scan->kinds));
 	scan->sums = calloc(scan->nr_blocks + 1, sizeof(*scan->sums));
 	scan->lengths = calloc(scan->nr_blocks + 1, sizeof(*scan->lengths));
-	if (!scan->kinds || !scan->sums || !scan->lengths || see_all(scan, nr_zeroes))
+	scan->latest = calloc(scan->nr_blocks + 1, sizeof(*scan->latest));
+	if (!scan->kinds || !scan->sums || !scan->lengths || !scan->latest ||
+	    see_all(scan, nr_zeroes))
 		return PD_ERR_NO_MEMORY;
 	count_damaged(scan);
 	return PD_OK;
@@ -229,6 +232,35 @@ void scan_destroy(struct scan *scan)
 	free(scan->kinds);
 	free(scan->sums);
 	free(scan->lengths);
+	free(scan->latest);
+}
+
+/* Whether an array of so many values has a block of that length. */
+static bool has_block_of(uint64_t nr_values, unsigned value_size, unsigned length)
+{
+	unsigned most = array_max_entries(value_size);
+
+	return length == most || length == (nr_values + most - 1) % most + 1;
+}
+
+void scan_note_size(struct scan *scan, uint64_t nr_data_blocks)
+{
+	uint64_t nr_words = bitset_nr_words(nr_data_blocks);
+	bool by_eras = false;
+
+	for (uint64_t i = 0; i < scan->nr_blocks; i++) {
+		unsigned length = scan->lengths[i];
+
+		if (scan->kinds[i] == KIND_WORDS)
+			scan->resized |= !has_block_of(nr_words, sizeof(uint64_t), length);
+		if (scan->kinds[i] != KIND_ERAS ||
+		    has_block_of(nr_data_blocks, sizeof(uint32_t), length))
+			continue;
+		scan->resized = by_eras = true;
+		see_era(&scan->other_latest, scan->latest[i]);
+	}
+	if (!by_eras)
+		scan->other_latest = LAST_PLAUSIBLE_ERA;
 }
 
 bool scan_look(struct scan *scan, uint64_t number, uint8_t *block)

@@ -161,11 +161,101 @@ static enum kind kind_of_tree(const struct maker *maker, uint64_t root)
 	return KIND_UNKNOWN;
 }
 
+/* Array blocks. */
+
+struct blocks {
+	uint64_t nr;	  /* that there should be, ... */
+	uint64_t *blocks; /* ... to be listed here; NULL: they are not wanted */
+	uint64_t next;	  /* index of the one whose turn it is */
+	uint64_t sum;
+	uint32_t latest;
+	bool gaps;	/* in the indexes, or a block that is not full with one behind it */
+	bool full;	/* the one before */
+	bool lost;	/* not all of them can be read, */
+	bool lost_node; /* nor is it known how many there are */
+};
+
+static unsigned value_size(enum kind kind)
+{
+	return kind == KIND_ERAS ? sizeof(uint32_t) : sizeof(uint64_t);
+}
+
+static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
+		       uint64_t index, uint64_t number)
+{
+	const struct scan *scan = maker->scan;
+
+	blocks->gaps |= index != blocks->next || (index && !blocks->full);
+	blocks->next = index + 1;
+	blocks->full = true;
+	if (scan->kinds[number] == kind) {
+		blocks->full = scan->lengths[number] == array_max_entries(value_size(kind));
+		blocks->sum += scan->sums[number];
+		if (scan->latest[number] > blocks->latest)
+			blocks->latest = scan->latest[number];
+	} else {
+		blocks->lost = true;
+	}
+	if (blocks->blocks && index < blocks->nr)
+		blocks->blocks[index] = number;
+}
+
+/* It stands for all the array blocks that it led to. */
+static void take_lost_node(struct blocks *blocks, uint64_t index, uint64_t number)
+{
+	blocks->lost = blocks->lost_node = true;
+	if (blocks->blocks && index < blocks->nr)
+		blocks->blocks[index] = number;
+}
+
+/* The array blocks below a node, which are to be of one kind. That trees end has been seen to. */
+static void take_blocks(const struct maker *maker, struct blocks *blocks, enum kind kind,
+			uint64_t root, unsigned depth)
+{
+	uint8_t *node = node_at(maker, depth);
+	enum kind node_kind = kind_at(maker->scan, root);
+
+	if (depth == MAX_DEPTH - 1 || (node_kind != KIND_INTERNAL && node_kind != KIND_POINTERS) ||
+	    !scan_look(maker->scan, root, node)) {
+		blocks->lost = true;
+		return;
+	}
+	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
+		uint64_t child = kind_pointer(node, node_kind, i);
+
+		if (child >= maker->scan->nr_blocks)
+			blocks->lost = true;
+		else if (node_kind == KIND_INTERNAL && is_damaged(maker->scan, child))
+			take_lost_node(blocks, kind_key(node, i), child);
+		else if (node_kind == KIND_INTERNAL)
+			take_blocks(maker, blocks, kind, child, depth + 1);
+		else
+			take_block(maker, blocks, kind, kind_key(node, i), child);
+	}
+}
+
+/* What the superblock named. */
+
 static void take_root(struct maker *maker, uint64_t *root, uint64_t number, enum need otherwise)
 {
 	if (*root)
 		maker->needs |= otherwise;
 	else
+		*root = number;
+}
+
+/* If a metadata snapshot's superblock is lost, its array is there as well, which is never the later one. */
+static void take_array(struct maker *maker, uint64_t number)
+{
+	uint64_t *root = &maker->sb->era_array_root;
+	struct blocks before = {.nr = 0}, here = {.nr = 0};
+
+	if (*root) {
+		take_blocks(maker, &before, KIND_ERAS, *root, 0);
+		take_blocks(maker, &here, KIND_ERAS, number, 0);
+		maker->needs |= NEED_ERA_NODE;
+	}
+	if (!*root || here.sum > before.sum)
 		*root = number;
 }
 
@@ -187,7 +277,7 @@ static void place_root(struct maker *maker, uint64_t number)
 		take_root(maker, &sb->writeset_tree_root, number, NEED_TREE_NODE);
 		break;
 	case KIND_ERAS:
-		take_root(maker, &sb->era_array_root, number, NEED_ERA_NODE);
+		take_array(maker, number);
 		break;
 	case KIND_WORDS:
 		take_root(maker, &sb->writeset_root, number, NEED_TREE_NODE);
@@ -307,74 +397,6 @@ static bool is_explained(const struct maker *maker)
 
 /* What the state says. */
 
-struct blocks {
-	uint64_t nr;	  /* that there should be, ... */
-	uint64_t *blocks; /* ... to be listed here; NULL: they are not wanted */
-	uint64_t next;	  /* index of the one whose turn it is */
-	uint64_t sum;
-	bool gaps;	/* in the indexes, or a block that is not full with one behind it */
-	bool full;	/* the one before */
-	bool lost;	/* not all of them can be read, */
-	bool lost_node; /* nor is it known how many there are */
-};
-
-static unsigned value_size(enum kind kind)
-{
-	return kind == KIND_ERAS ? sizeof(uint32_t) : sizeof(uint64_t);
-}
-
-static void take_block(const struct maker *maker, struct blocks *blocks, enum kind kind,
-		       uint64_t index, uint64_t number)
-{
-	const struct scan *scan = maker->scan;
-
-	blocks->gaps |= index != blocks->next || (index && !blocks->full);
-	blocks->next = index + 1;
-	blocks->full = true;
-	if (scan->kinds[number] == kind) {
-		blocks->full = scan->lengths[number] == array_max_entries(value_size(kind));
-		blocks->sum += scan->sums[number];
-	} else {
-		blocks->lost = true;
-	}
-	if (blocks->blocks && index < blocks->nr)
-		blocks->blocks[index] = number;
-}
-
-/* It stands for all the array blocks that it led to. */
-static void take_lost_node(struct blocks *blocks, uint64_t index, uint64_t number)
-{
-	blocks->lost = blocks->lost_node = true;
-	if (blocks->blocks && index < blocks->nr)
-		blocks->blocks[index] = number;
-}
-
-/* The array blocks below a node, which are to be of one kind. That trees end has been seen to. */
-static void take_blocks(const struct maker *maker, struct blocks *blocks, enum kind kind,
-			uint64_t root, unsigned depth)
-{
-	uint8_t *node = node_at(maker, depth);
-	enum kind node_kind = kind_at(maker->scan, root);
-
-	if (depth == MAX_DEPTH - 1 || (node_kind != KIND_INTERNAL && node_kind != KIND_POINTERS) ||
-	    !scan_look(maker->scan, root, node)) {
-		blocks->lost = true;
-		return;
-	}
-	for (unsigned i = 0; i < kind_nr_entries(node); i++) {
-		uint64_t child = kind_pointer(node, node_kind, i);
-
-		if (child >= maker->scan->nr_blocks)
-			blocks->lost = true;
-		else if (node_kind == KIND_INTERNAL && is_damaged(maker->scan, child))
-			take_lost_node(blocks, kind_key(node, i), child);
-		else if (node_kind == KIND_INTERNAL)
-			take_blocks(maker, blocks, kind, child, depth + 1);
-		else
-			take_block(maker, blocks, kind, kind_key(node, i), child);
-	}
-}
-
 /* Sums of these differ where what they are made of does, but for a chance of one in 2^64. */
 static uint64_t mix(uint64_t era, uint64_t root)
 {
@@ -430,6 +452,7 @@ static bool read_state(const struct maker *maker, struct state *state, uint32_t 
 
 	if (sb->era_array_root)
 		take_blocks(maker, &eras, KIND_ERAS, sb->era_array_root, 0);
+	state->latest = eras.latest;
 	state->damaged |= eras.gaps && !eras.lost_node;
 	/* That of another time: the device was larger or smaller then. */
 	if (!state->damaged && !eras.lost_node &&

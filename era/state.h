@@ -19,6 +19,7 @@ struct state {
 	struct superblock superblock; /* without uuid and current era */
 	uint64_t nr_array_blocks;
 	uint64_t *array_blocks; /* of the era array; 0: none in that place */
+	uint32_t latest;	/* era that it has */
 	uint64_t nr_bit_blocks;
 	uint64_t *bit_blocks; /* of the current writeset's bitset; 0: none in that place */
 	uint64_t writesets;   /* stands for what the tree has, but for those without a bit */

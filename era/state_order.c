@@ -34,6 +34,17 @@ static enum state_order compare_arrays(const struct scan *scan, const struct sta
 	return result;
 }
 
+/*
+ * That the sums of its eras are lower makes a state earlier if nothing was taken from it by making the device
+ * smaller for a while: then it has no later era than the other one, nor one that is later than that time.
+ */
+static bool is_certain(const struct scan *scan, const struct state *earlier,
+		       const struct state *later)
+{
+	return earlier->latest <= later->latest &&
+	       (!scan->resized || earlier->latest > scan->other_latest);
+}
+
 /* false: it cannot be told. */
 static bool read_bits(struct scan *scan, uint64_t number, uint8_t *block)
 {
@@ -77,6 +88,10 @@ enum state_order state_compare(struct scan *scan, const struct state *a, const s
 	enum state_order result = compare_arrays(scan, a, b);
 	uint8_t *buffer;
 
+	if (result == STATE_EARLIER)
+		return is_certain(scan, a, b) ? result : STATE_UNKNOWN;
+	if (result == STATE_LATER)
+		return is_certain(scan, b, a) ? result : STATE_UNKNOWN;
 	if (result != STATE_SAME)
 		return result;
 	if (a->damaged || b->damaged || a->writesets_lost || b->writesets_lost ||

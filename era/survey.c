@@ -367,14 +367,16 @@ static int walk_trees(struct surveyor *surveyor, struct mend *mend, const struct
 	/* What else is on the device may be from before it was formatted. */
 	surveyor->has_later = numbers_have_later(numbers, &surveyor->survey->superblock);
 	if (!r && surveyor->in_place && numbers_doubt_era(numbers, &surveyor->survey->superblock))
-		r = numbers_ask_all(numbers, metadata->io, report);
+		r = numbers_ask_all(numbers, metadata->io, &surveyor->survey->superblock, report);
+	if (numbers->unwitnessed)
+		surveyor->survey->era_known = surveyor->era_hinted;
 	/* Behind the end that it was thought to have, the era array was not looked at. */
 	if (!r && !surveyor->another &&
 	    numbers_settle_nr_blocks(numbers, &surveyor->survey->superblock,
 				     metadata->refs.nr_blocks, report))
 		r = walk_live(surveyor);
 	if (!r && !surveyor->another)
-		numbers_raise_nr_blocks(numbers, &surveyor->survey->superblock.info, false, report);
+		numbers_raise_nr_blocks(numbers, &surveyor->survey->superblock.info, report);
 	return r;
 }
 
@@ -426,7 +428,8 @@ static int judge_superblock(struct surveyor *surveyor)
 				      .snapshot_lost = surveyor->snapshot_lost,
 				      .map_lost = surveyor->map_lost,
 				      .cut = sb->space_map.nr_blocks > metadata->refs.nr_blocks,
-				      .has_later = surveyor->has_later};
+				      .has_later = surveyor->has_later,
+				      .alien = surveyor->numbers.alien};
 
 	return outdated_judge(metadata->io, sb, &testimony, &surveyor->outdated);
 }
@@ -443,7 +446,7 @@ static int find_outdated(struct surveyor *surveyor, const struct report *report)
 	survey->everything = true;
 	survey->era_known = surveyor->era_hinted;
 	r = numbers_ask_more(&surveyor->numbers, surveyor->metadata->io);
-	numbers_raise_nr_blocks(&surveyor->numbers, &survey->info, true, report);
+	numbers_raise_nr_blocks(&surveyor->numbers, &survey->info, report);
 	survey->superblock.info.nr_blocks = survey->info.nr_blocks;
 	return r;
 }

@@ -342,7 +342,7 @@ static void strike_with_superblock(const char *name, const struct blow *blow)
 static void lose_another(const char *name)
 {
 	strike_with_superblock(name, &(struct blow){.role = ROLE_ERA_BLOCK, .most = 1018 + 200});
-	strike_with_superblock(name, &(struct blow){.role = ROLE_REF_COUNT_NODE, .most = 0});
+	strike_with_superblock(name, &(struct blow){.role = ROLE_REF_COUNT_NODE, .most = 8});
 }
 
 Test(lost_superblock, another_block_with_the_superblock)
