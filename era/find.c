@@ -125,12 +125,14 @@ static int take_hints(struct superblock *sb, const struct find_hints *hints, boo
 	struct stream_info *info = &sb->info;
 	struct stream_info sizes = {.nr_blocks = 0, .data_block_size = info->data_block_size};
 	struct damage damage = {.what = NULL};
-	bool no_size = !known || !superblock_check_sizes(&sizes, &damage);
-	bool no_nr_blocks = !known || !can_be_tracked(sb, nr_metadata_blocks) ||
-			    (hints->nr_blocks && !info->nr_blocks);
+	bool no_nr_blocks = !known || !can_be_tracked(sb, nr_metadata_blocks);
+	/* Where the one cannot be, the other may be as wrong. */
+	bool no_size = !superblock_check_sizes(&sizes, &damage) ||
+		       (no_nr_blocks && (!known || hints->data_block_size));
 	int r = take_hint(&info->data_block_size, hints->data_block_size, no_size,
 			  "data block size", report);
 
+	no_nr_blocks |= hints->nr_blocks && !info->nr_blocks;
 	if (!r)
 		r = take_hint(&info->nr_blocks, hints->nr_blocks, no_nr_blocks,
 			      "number of data blocks", report);

@@ -439,6 +439,19 @@ Test(false_superblock, it_leads_astray)
 	expect_refused("of another version", spoil_version, "unknown version");
 }
 
+/* No number of it can be believed where one cannot be; and those that are given can. */
+static void spoil_sizes(struct hostile *hostile)
+{
+	set_lengths(hostile, UINT32_MAX);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_DATA_BLOCK_SIZE, 4, 8000);
+	hostile_poke(hostile, AT_SUPERBLOCK, SB_METADATA_BLOCK_SIZE, 4, 17);
+}
+
+Test(false_superblock, its_sizes_cannot_be)
+{
+	expect_refused("sizes", spoil_sizes, "the number of data blocks must be given");
+}
+
 /* A block that it leads to is in use for something else by now. */
 
 static void spoil_use(struct hostile *hostile)
