@@ -54,6 +54,13 @@ static bool is_node(enum kind kind)
 	return kind == KIND_INTERNAL || kind == KIND_POINTERS;
 }
 
+static void note_place(struct astray *astray, uint64_t parent)
+{
+	astray->apart |= astray->in_trees && parent != astray->parent;
+	astray->in_trees = true;
+	astray->parent = parent;
+}
+
 int astray_note(struct astray *astray, struct block_io *io, const struct superblock *sb,
 		const struct finding *finding)
 {
@@ -73,7 +80,8 @@ int astray_note(struct astray *astray, struct block_io *io, const struct superbl
 	free(block);
 	/* What is of a later era than the snapshot may be damaged, or belong to what is live. */
 	astray->any |= kind > KIND_ZEROES && !finding->snapshot;
-	astray->in_trees |= is_named && is_other(kind, kinds_below(finding->structure, parent));
+	if (is_named && is_other(kind, kinds_below(finding->structure, parent)))
+		note_place(astray, damage->parent);
 	astray->in_arrays |= is_named && parent == KIND_POINTERS && is_node(kind);
 	return PD_OK;
 }
@@ -93,22 +101,15 @@ int astray_note_map(struct astray *astray, struct block_io *io, const struct spa
 		    uint64_t number)
 {
 	unsigned kinds = ASTRAY_KIND(KIND_BITMAP);
-	int r;
 
 	if (number == root->bitmap_root)
 		kinds = ASTRAY_KIND(KIND_INDEX);
 	else if (number == root->ref_count_root)
 		kinds = ASTRAY_ROOT(KIND_REF_COUNTS);
-	r = note_one(io, number, kinds, &astray->in_map);
-	if (!r && number == root->bitmap_root)
-		r = note_one(io, number, kinds, &astray->index);
-	return r;
+	return note_one(io, number, kinds, &astray->in_map);
 }
 
 int astray_note_snapshot(struct astray *astray, struct block_io *io, uint64_t number)
 {
-	unsigned others = ~(ASTRAY_KIND(KIND_SUPERBLOCK));
-	int r = note_one(io, number, others, &astray->snapshot);
-
-	return r ? r : note_one(io, number, ASTRAY_KIND(KIND_SUPERBLOCK), &astray->in_trees);
+	return note_one(io, number, 0, &astray->snapshot);
 }

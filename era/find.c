@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ASTRAY 1 /* roots of a superblock that can be damaged themselves */
+#define MAX_ASTRAY 1 /* with which the superblock's numbers are still believed */
 
 static int lost(const struct report *report, const struct find_hints *hints, int error)
 {
@@ -22,10 +22,10 @@ static int lost(const struct report *report, const struct find_hints *hints, int
 }
 
 /*
- * A superblock that names what is sound and something else is not of this device or not of this time,
- * unless it is damaged itself.
+ * How many blocks a superblock names that are sound and something else. It is not of this device or not of
+ * this time, unless one of its pointers was changed.
  */
-static bool leads_astray(struct block_io *io, uint8_t *block, const struct superblock *sb)
+static unsigned count_astray(struct block_io *io, uint8_t *block, const struct superblock *sb)
 {
 	const struct {
 		uint64_t root;
@@ -42,14 +42,15 @@ static bool leads_astray(struct block_io *io, uint8_t *block, const struct super
 
 	for (unsigned i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
 		nr_astray += roots[i].root && astray_is(io, block, roots[i].root, roots[i].kinds);
-	return nr_astray > MAX_ASTRAY;
+	return nr_astray;
 }
 
 /* What the superblock is good for. */
 struct standing {
-	bool there;  /* it is sound: what it names can be looked at */
-	bool known;  /* and its numbers mean what they should */
-	bool astray; /* it is sound, but of another device or time */
+	bool there;	    /* it is sound: what it names can be looked at */
+	bool known;	    /* and its numbers mean what they should */
+	unsigned nr_astray; /* roots that lead astray; */
+	bool astray;	    /* so many that it cannot be looked at */
 };
 
 static int judge_superblock(struct block_io *io, const struct find_hints *hints,
@@ -63,7 +64,8 @@ static int judge_superblock(struct block_io *io, const struct find_hints *hints,
 			       (unsigned long long)damage.found,
 			       (unsigned long long)damage.expected);
 	standing->known = superblock_has_our_version(block);
-	standing->astray = leads_astray(io, block, sb);
+	standing->nr_astray = count_astray(io, block, sb);
+	standing->astray = standing->nr_astray > MAX_ASTRAY;
 	standing->there = !standing->astray;
 	standing->known &= standing->there;
 	if (standing->astray)
@@ -194,6 +196,7 @@ int find_superblock(struct block_io *io, const struct find_hints *hints,
 	if (!found->in_place)
 		return find_instead(io, hints, standing.astray, report, found);
 	take_era(found, hints, report);
+	found->outdated |= standing.nr_astray > 0;
 	if (!superblock_uuid_is_text(&sb->info)) {
 		memset(sb->info.uuid, 0, ERA_UUID_SIZE);
 		report_message(report, "superblock: the uuid is lost");

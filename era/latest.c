@@ -12,10 +12,8 @@ struct finder {
 	bool astray; /* a superblock shows that something is there which it does not know */
 	unsigned nr; /* states of which none is known to be earlier than another */
 	bool too_many;
-	bool followed;			/* one of them, by a state that is not consistent */
-	bool *consistent;		/* by the index block, or bitmap, of each state */
-	const struct superblock *named; /* NULL, or: */
-	bool named_is_left;		/* one that has the same trees */
+	bool followed;	  /* one of them, by a state that is not consistent */
+	bool *consistent; /* by the index block, or bitmap, of each state */
 	struct state states[FIND_MAX_STATES];
 };
 
@@ -76,8 +74,6 @@ static int find_latest(struct finder *finder, const struct stream_info *info)
 		if (!is_space_map(scan, i))
 			continue;
 		finder->consistent[i] = state_make(&state, scan, i, info, &error);
-		if (finder->consistent[i] && finder->named)
-			finder->named_is_left |= has_trees_of(&state, finder->named);
 		if (finder->consistent[i])
 			keep_latest(finder, &state);
 		else
@@ -224,30 +220,30 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 	return r;
 }
 
-static int judge_named(struct finder *finder, struct latest_verdict *verdict)
+static int judge_named(struct finder *finder, const struct superblock *sb,
+		       struct latest_verdict *verdict)
 {
 	struct state named;
-	int r = state_make_named(&named, &finder->scan, finder->named);
+	int r = state_make_named(&named, &finder->scan, sb);
 
 	for (unsigned i = 0; !r && i < finder->nr; i++)
 		verdict->later |=
 			state_compare(&finder->scan, &named, &finder->states[i]) == STATE_EARLIER;
 	state_destroy(&named);
-	verdict->is_latest = finder->nr == 1 && has_trees_of(&finder->states[0], finder->named);
+	verdict->is_latest = finder->nr == 1 && has_trees_of(&finder->states[0], sb);
 	return r;
 }
 
 int latest_judge(struct block_io *io, const struct superblock *sb, struct latest_verdict *verdict)
 {
-	struct finder finder = {.named = sb};
+	struct finder finder = {.astray = false};
 	int r = finder_make(&finder, io, SCAN_FAR_ENOUGH);
 
 	*verdict = (struct latest_verdict){.later = false};
 	if (!r)
 		r = find_latest(&finder, &sb->info);
 	if (!r && finder.nr && knows_latest(&finder))
-		r = judge_named(&finder, verdict);
-	verdict->is_left = finder.named_is_left || finder.too_many;
+		r = judge_named(&finder, sb, verdict);
 	finder_destroy(&finder);
 	return r;
 }

@@ -18,8 +18,8 @@ struct found {
 	 * cannot be told.
 	 */
 	unsigned nr;
-	bool in_place;	 /* the superblock is where it should be, and none was made up */
-	bool outdated;	 /* but it does not know of an era that is given */
+	bool in_place; /* the superblock is where it should be, and none was made up */
+	bool outdated; /* but it does not know of an era that is given, or names another block's place */
 	bool era_hinted; /* the least current era was given */
 	struct superblock superblocks[FIND_MAX_STATES];
 };
@@ -35,8 +35,7 @@ int latest_find(struct block_io *io, struct stream_info *info, bool astray,
 /* What the states that are left say of a superblock that may not be the last one. */
 struct latest_verdict {
 	bool later;	/* it is known which is the latest of them, and later than what it names */
-	bool is_left;	/* what it names is among them, */
-	bool is_latest; /* and is known to be the latest */
+	bool is_latest; /* what it names is */
 };
 
 /* PD_ERR_NO_MEMORY. */

@@ -11,7 +11,8 @@ static bool is_at_odds(const struct testimony *testimony)
 	const struct astray *astray = &testimony->astray;
 	bool leaks = testimony->nr_more && !testimony->nr_lost && !testimony->snapshot_lost;
 
-	return testimony->nr_less || astray->in_trees || astray->in_map || astray->any || leaks;
+	return testimony->nr_less || astray->in_trees || astray->in_map || astray->any || leaks ||
+	       testimony->map_doubtful;
 }
 
 /*
@@ -24,7 +25,7 @@ static bool is_plain(const struct testimony *testimony)
 {
 	const struct astray *astray = &testimony->astray;
 
-	return (astray->in_trees && testimony->nr_less != 1) ||
+	return astray->apart || (astray->in_trees && testimony->nr_less != 1) ||
 	       (astray->in_arrays && !testimony->nr_less && !testimony->nr_more) ||
 	       (testimony->cut && is_at_odds(testimony)) || testimony->alien;
 }
@@ -42,18 +43,14 @@ static int count_later(struct block_io *io, const struct superblock *sb, uint64_
 	return r;
 }
 
-/*
- * A superblock of which only the current era is wrong names the latest state that there is; one of which only
- * the index block is, a state that is left.
- */
-static int judge_by_states(struct block_io *io, const struct superblock *sb,
-			   const struct testimony *testimony, bool has_later, bool *outdated)
+/* A superblock of which only the current era is wrong names the latest state that there is. */
+static int judge_by_states(struct block_io *io, const struct superblock *sb, bool has_later,
+			   bool *outdated)
 {
 	struct latest_verdict verdict;
 	int r = latest_judge(io, sb, &verdict);
 
-	*outdated = verdict.later || (has_later && !verdict.is_latest) ||
-		    (testimony->astray.index && !verdict.is_left);
+	*outdated = verdict.later || (has_later && !verdict.is_latest);
 	return r;
 }
 
@@ -72,6 +69,6 @@ int outdated_judge(struct block_io *io, const struct superblock *sb,
 	*outdated = (at_odds || testimony->cut) && nr_later;
 	/* A single one may be damaged. */
 	if (!r && !*outdated && (testimony->map_lost || nr_later > 1))
-		r = judge_by_states(io, sb, testimony, nr_later > 1, outdated);
+		r = judge_by_states(io, sb, nr_later > 1, outdated);
 	return r;
 }

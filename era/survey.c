@@ -427,6 +427,7 @@ static int judge_superblock(struct surveyor *surveyor)
 				      .nr_less = surveyor->nr_less,
 				      .snapshot_lost = surveyor->snapshot_lost,
 				      .map_lost = surveyor->map_lost,
+				      .map_doubtful = surveyor->map_doubtful,
 				      .cut = sb->space_map.nr_blocks > metadata->refs.nr_blocks,
 				      .has_later = surveyor->has_later,
 				      .alien = surveyor->numbers.alien};
