@@ -28,7 +28,7 @@ struct astray {
 	bool in_arrays;	 /* or a node as an array block, as does one that is damaged itself */
 	bool in_map;	 /* the space map does, or the superblock names one as a part of it */
 	bool snapshot;	 /* the metadata snapshot's superblock is sound, and cannot be */
-	bool any;	 /* a sound block is not what it should be, in whatever respect */
+	bool any; /* a sound block of what is live is not what it should be, in whatever respect */
 };
 
 /* What a walk of the superblock's trees, or of its metadata snapshot's, has found. PD_ERR_NO_MEMORY. */

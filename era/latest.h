@@ -19,7 +19,8 @@ struct found {
 	 */
 	unsigned nr;
 	bool in_place; /* the superblock is where it should be, and none was made up */
-	bool outdated; /* but it does not know of an era that is given, or names another block's place */
+	/* But it does not know of an era that is given, or names a sound block of another kind. */
+	bool outdated;
 	bool era_hinted; /* the least current era was given */
 	struct superblock superblocks[FIND_MAX_STATES];
 };

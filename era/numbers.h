@@ -17,7 +17,7 @@ struct numbers {
 	struct sink sink;   /* of a walk, by LAST_PLAUSIBLE_ERA as the current one */
 	uint32_t over;	    /* the latest era that is over, */
 	uint32_t begun;	    /* and the latest that is known to have begun */
-	bool unwitnessed;   /* nothing of what the superblock names bears it out; then: */
+	bool unwitnessed;   /* nothing is left of what the superblock names; then: */
 	uint64_t least;	    /* data blocks, by the longest era array that is found somewhere; */
 	bool least_may_end; /* it may end earlier, in its last block */
 	bool alien; /* the superblock agrees with itself about the data blocks, and with nothing else */

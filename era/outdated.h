@@ -14,10 +14,10 @@ struct testimony {
 	uint64_t nr_lost;	   /* nodes of what is live; what lies below them was not counted */
 	uint64_t nr_more, nr_less; /* blocks that are counted as used more, less than they are */
 	bool snapshot_lost;
-	bool map_lost,
-		map_doubtful; /* not all of the space map can be read; it is not all in order */
-	bool cut;	      /* it is about more blocks than the device has */
-	bool alien;	/* it agrees with itself about the data blocks, and with nothing else */
+	bool map_lost;	   /* not all of the space map can be read, */
+	bool map_doubtful; /* or is in order */
+	bool cut;	   /* it is about more blocks than the device has */
+	bool alien;	   /* it agrees with itself about the data blocks, and with nothing else */
 	bool has_later; /* the trees, not just the device, know of eras that the superblock does not */
 };
 
