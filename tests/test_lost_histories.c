@@ -104,6 +104,16 @@ static void lose_more(struct subject *subject)
 	}
 }
 
+/* All that have one of two roles, which tell what belongs together. */
+static void lose_role(struct subject *subject, enum role role, enum role other)
+{
+	begin_trial(subject);
+	for (size_t i = 0; i < subject->nr_used; i++)
+		if (subject->used[i].role == role || subject->used[i].role == other)
+			image_block(&subject->image, subject->used[i].block)[2000] ^= 1;
+	salvage(subject);
+}
+
 static void lose_end(struct subject *subject)
 {
 	begin_trial(subject);
@@ -123,6 +133,8 @@ static bool try_history(uint64_t seed)
 		begin_trial(&subject);
 		whole = salvage(&subject);
 		lose_more(&subject);
+		lose_role(&subject, ROLE_SNAPSHOT, ROLE_SNAPSHOT);
+		lose_role(&subject, ROLE_INDEX, ROLE_BITMAP);
 		lose_end(&subject);
 	}
 	subject_free(&subject);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEED_DEFAULT 1
+#define SEED_DEFAULT 1000
 #define ROUNDS_DEFAULT 60
 
 TestSuite(stale_superblock, .timeout = 1200);
@@ -79,8 +79,8 @@ static unsigned try_history(uint64_t seed)
 }
 
 /*
- * Of all seeds, one superblock in 20,000 has nothing at odds but eras of its metadata snapshot, as if these
- * had been changed: a seed that is not random has none of these.
+ * Of all seeds, one superblock in 20,000 is at odds in one field only, as if that had been changed, which
+ * costs less: a seed that is not random has none of these.
  */
 Test(stale_superblock, of_random_histories)
 {

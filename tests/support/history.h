@@ -13,7 +13,9 @@
 
 struct history {
 	struct random random;
-	struct world world; /* whose log has all that was written */
+	bool resizes;	     /* those of every second seed do */
+	uint32_t first_size; /* data blocks */
+	struct world world;  /* whose log has all that was written */
 	struct live live;
 };
 
