@@ -385,6 +385,13 @@ static void spoil_time_and_size(struct hostile *hostile)
 	set_lengths(hostile, 500);
 }
 
+/* By the number of array blocks it may be right. */
+static void spoil_time_and_rest(struct hostile *hostile)
+{
+	spoil_time(hostile);
+	set_lengths(hostile, 2100);
+}
+
 /* Its array is there, and has something else in it. */
 static void spoil_roots(struct hostile *hostile)
 {
@@ -404,6 +411,8 @@ Test(false_superblock, nothing_that_it_names_is_left)
 {
 	expect_superset("of another time", spoil_time, "taken for 5", HOSTILE_DATA_BLOCKS);
 	expect_superset("of another time and size", spoil_time_and_size, "has 3000",
+			HOSTILE_DATA_BLOCKS);
+	expect_superset("of another time and a few blocks less", spoil_time_and_rest, "has 3000",
 			HOSTILE_DATA_BLOCKS);
 	expect_superset("of another structure", spoil_roots, "nothing is left of what it names",
 			HOSTILE_DATA_BLOCKS);

@@ -155,3 +155,15 @@ Test(lost_histories, of_random_histories)
 	cr_expect_leq(nr_whole * 100, nr_rounds * MAX_WHOLE, "%llu count as changed whole",
 		      (unsigned long long)nr_whole);
 }
+
+/*
+ * Rare ones: the snapshot's era array in place of the live one; a device that was smaller for a while; the
+ * space map of the last state explained by one of the earlier states.
+ */
+Test(lost_histories, that_lost_blocks_once)
+{
+	static const uint64_t seeds[] = {10912, 31613, 10033, 20696};
+
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++)
+		try_history(seeds[i]);
+}
