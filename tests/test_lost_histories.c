@@ -123,7 +123,7 @@ static void lose_end(struct subject *subject)
 }
 
 /* Whether all counts as changed though the superblock alone is lost. */
-static bool try_history(uint64_t seed)
+static unsigned try_history(uint64_t seed)
 {
 	struct history *history = history_make(seed);
 	struct subject subject = subject_make(history, seed);
@@ -144,15 +144,10 @@ static bool try_history(uint64_t seed)
 
 Test(lost_histories, of_random_histories)
 {
-	uint64_t seed = random_setting("ERA_SEED", SEED_DEFAULT);
-	uint64_t nr_rounds = random_setting("ERA_ROUNDS", ROUNDS_DEFAULT);
-	uint64_t nr_whole = 0;
+	struct history_rounds rounds = {"lost histories", SEED_DEFAULT, ROUNDS_DEFAULT};
+	uint64_t nr_whole = history_rounds_sum(&rounds, try_history);
 
-	printf("lost histories: ERA_SEED=%llu, %llu histories\n", (unsigned long long)seed,
-	       (unsigned long long)nr_rounds);
-	for (uint64_t i = 0; i < nr_rounds; i++)
-		nr_whole += try_history(seed + i);
-	cr_expect_leq(nr_whole * 100, nr_rounds * MAX_WHOLE, "%llu count as changed whole",
+	cr_expect_leq(nr_whole * 100, rounds.nr * MAX_WHOLE, "%llu count as changed whole",
 		      (unsigned long long)nr_whole);
 }
 

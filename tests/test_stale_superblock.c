@@ -84,13 +84,9 @@ static unsigned try_history(uint64_t seed)
  */
 Test(stale_superblock, of_random_histories)
 {
-	uint64_t seed = random_setting("ERA_SEED", SEED_DEFAULT);
-	uint64_t nr_rounds = random_setting("ERA_ROUNDS", ROUNDS_DEFAULT);
-	unsigned nr = 0;
+	struct history_rounds rounds = {"stale superblocks", SEED_DEFAULT, ROUNDS_DEFAULT};
+	uint64_t nr = history_rounds_sum(&rounds, try_history);
 
-	printf("stale superblocks: ERA_SEED=%llu, %llu histories\n", (unsigned long long)seed,
-	       (unsigned long long)nr_rounds);
-	for (uint64_t i = 0; i < nr_rounds; i++)
-		nr += try_history(seed + i);
-	cr_expect_gt(nr, nr_rounds, "%u could be told from the last ones", nr);
+	cr_expect_gt(nr, rounds.nr, "%llu could be told from the last ones",
+		     (unsigned long long)nr);
 }

@@ -4,6 +4,7 @@
 #include "persistent-data/error.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MIN_METADATA 60 /* metadata blocks, with room for the largest device */
@@ -113,4 +114,17 @@ void history_free(struct history *history)
 {
 	world_free(&history->world);
 	free(history);
+}
+
+uint64_t history_rounds_sum(struct history_rounds *rounds, unsigned (*one)(uint64_t seed))
+{
+	uint64_t sum = 0;
+
+	rounds->seed = random_setting("ERA_SEED", rounds->seed);
+	rounds->nr = random_setting("ERA_ROUNDS", rounds->nr);
+	printf("%s: ERA_SEED=%llu, %llu histories\n", rounds->what,
+	       (unsigned long long)rounds->seed, (unsigned long long)rounds->nr);
+	for (uint64_t i = 0; i < rounds->nr; i++)
+		sum += one(rounds->seed + i);
+	return sum;
 }

@@ -23,4 +23,13 @@ struct history {
 struct history *history_make(uint64_t seed);
 void history_free(struct history *history);
 
+/* Of ERA_SEED and the seeds behind it, ERA_ROUNDS in all. */
+struct history_rounds {
+	const char *what;  /* is tried */
+	uint64_t seed, nr; /* unless they are set; then, as they are */
+};
+
+/* The sum of what `one` returns, by each seed. */
+uint64_t history_rounds_sum(struct history_rounds *rounds, unsigned (*one)(uint64_t seed));
+
 #endif
